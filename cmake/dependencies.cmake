@@ -1,0 +1,60 @@
+# Third-party libraries, each behind one hearth::<name> target, static archives where the distribution has them.
+# docs/dependencies.md says why each is here.
+find_package(Threads REQUIRED)
+find_package(PkgConfig REQUIRED)
+find_package(nlohmann_json REQUIRED)
+find_package(CLI11 REQUIRED)
+find_package(fmt REQUIRED)
+
+add_library(hearth_fmt INTERFACE)
+target_link_libraries(hearth_fmt INTERFACE fmt::fmt)
+add_library(hearth::fmt ALIAS hearth_fmt)
+
+# spdlog as headers over our fmt: it is compiled into one file.
+find_path(SPDLOG_INCLUDE spdlog/spdlog.h REQUIRED)
+add_library(hearth_spdlog INTERFACE)
+target_include_directories(hearth_spdlog SYSTEM INTERFACE ${SPDLOG_INCLUDE})
+target_compile_definitions(hearth_spdlog INTERFACE SPDLOG_FMT_EXTERNAL)
+target_link_libraries(hearth_spdlog INTERFACE hearth::fmt)
+add_library(hearth::spdlog ALIAS hearth_spdlog)
+
+# hearth_system_library(pcre2 libpcre2-8 pcre2-8 pcre2.h): a header and an archive found on the system.
+function(hearth_system_library name archive header)
+  find_path(${name}_INCLUDE ${header} REQUIRED)
+  find_library(${name}_LIBRARY NAMES lib${archive}.a ${archive} REQUIRED)
+  add_library(hearth_${name} INTERFACE)
+  target_include_directories(hearth_${name} SYSTEM INTERFACE ${${name}_INCLUDE})
+  target_link_libraries(hearth_${name} INTERFACE ${${name}_LIBRARY} ${ARGN})
+  add_library(hearth::${name} ALIAS hearth_${name})
+endfunction()
+
+hearth_system_library(pcre2 pcre2-8 pcre2.h)
+target_compile_definitions(hearth_pcre2 INTERFACE PCRE2_CODE_UNIT_WIDTH=8 PCRE2_STATIC)
+hearth_system_library(utf8proc utf8proc utf8proc.h)
+target_compile_definitions(hearth_utf8proc INTERFACE UTF8PROC_STATIC)
+hearth_system_library(zlib z zlib.h)
+
+# libcurl has a static archive, but its own dependencies do not all have one: it is linked as the system has it.
+find_package(CURL REQUIRED)
+add_library(hearth_curl INTERFACE)
+target_link_libraries(hearth_curl INTERFACE CURL::libcurl)
+add_library(hearth::curl ALIAS hearth_curl)
+
+find_package(OpenSSL REQUIRED COMPONENTS Crypto)
+find_package(tomlplusplus QUIET)
+find_path(TOML_INCLUDE toml++/toml.h REQUIRED)
+add_library(hearth_toml INTERFACE)
+target_include_directories(hearth_toml SYSTEM INTERFACE ${TOML_INCLUDE})
+add_library(hearth::toml ALIAS hearth_toml)
+
+find_path(BOOST_INCLUDE boost/beast.hpp REQUIRED)
+add_library(hearth_beast INTERFACE)
+target_include_directories(hearth_beast SYSTEM INTERFACE ${BOOST_INCLUDE})
+target_compile_definitions(hearth_beast INTERFACE BOOST_ASIO_SEPARATE_COMPILATION BOOST_BEAST_SEPARATE_COMPILATION
+  BOOST_ASIO_NO_DEPRECATED BOOST_ALL_NO_LIB)
+target_link_libraries(hearth_beast INTERFACE Threads::Threads)
+add_library(hearth::beast ALIAS hearth_beast)
+
+if(HEARTH_TESTS)
+  find_package(GTest REQUIRED)
+endif()

@@ -1,0 +1,31 @@
+# hearth_module(<folder> [DEPS <module>...] [LIBS <target>...])
+# One folder of src/ becomes the library hearth_<folder>. Its *_test.cpp files become the program <folder>_test, run
+# by ctest under that name. CUDA sources (*.cu) join the library when HEARTH_CUDA is on. A file is found by its name:
+# nothing else lists it.
+function(hearth_module name)
+  cmake_parse_arguments(ARG "" "" "DEPS;LIBS;TEST_LIBS" ${ARGN})
+  set(root ${CMAKE_CURRENT_SOURCE_DIR}/${name})
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${root}/*.cpp)
+  set(tests ${sources})
+  list(FILTER sources EXCLUDE REGEX "_test\\.cpp$")
+  list(FILTER tests INCLUDE REGEX "_test\\.cpp$")
+  if(HEARTH_CUDA)
+    file(GLOB_RECURSE cuda_sources CONFIGURE_DEPENDS ${root}/*.cu)
+    set(cuda_tests ${cuda_sources})
+    list(FILTER cuda_sources EXCLUDE REGEX "_test\\.cu$")
+    list(APPEND sources ${cuda_sources})
+  endif()
+
+  add_library(hearth_${name} STATIC ${sources})
+  target_link_libraries(hearth_${name} PUBLIC hearth_options ${ARG_LIBS})
+  foreach(dep ${ARG_DEPS})
+    target_link_libraries(hearth_${name} PUBLIC hearth_${dep})
+  endforeach()
+
+  if(HEARTH_TESTS AND tests)
+    add_executable(${name}_test ${tests})
+    target_link_libraries(${name}_test PRIVATE hearth_${name} ${ARG_TEST_LIBS} GTest::gtest_main)
+    add_test(NAME ${name} COMMAND ${name}_test)
+    set_tests_properties(${name} PROPERTIES ENVIRONMENT "HEARTH_SOURCE_DIR=${CMAKE_SOURCE_DIR}")
+  endif()
+endfunction()
