@@ -4,21 +4,8 @@ find_package(Threads REQUIRED)
 find_package(PkgConfig REQUIRED)
 find_package(nlohmann_json REQUIRED)
 find_package(CLI11 REQUIRED)
-find_package(fmt REQUIRED)
 
-add_library(hearth_fmt INTERFACE)
-target_link_libraries(hearth_fmt INTERFACE fmt::fmt)
-add_library(hearth::fmt ALIAS hearth_fmt)
-
-# spdlog as headers over our fmt: it is compiled into one file.
-find_path(SPDLOG_INCLUDE spdlog/spdlog.h REQUIRED)
-add_library(hearth_spdlog INTERFACE)
-target_include_directories(hearth_spdlog SYSTEM INTERFACE ${SPDLOG_INCLUDE})
-target_compile_definitions(hearth_spdlog INTERFACE SPDLOG_FMT_EXTERNAL)
-target_link_libraries(hearth_spdlog INTERFACE hearth::fmt)
-add_library(hearth::spdlog ALIAS hearth_spdlog)
-
-# hearth_system_library(pcre2 libpcre2-8 pcre2-8 pcre2.h): a header and an archive found on the system.
+# hearth_system_library(pcre2 pcre2-8 pcre2.h): a header and an archive found on the system.
 function(hearth_system_library name archive header)
   find_path(${name}_INCLUDE ${header} REQUIRED)
   find_library(${name}_LIBRARY NAMES lib${archive}.a ${archive} REQUIRED)
@@ -27,6 +14,16 @@ function(hearth_system_library name archive header)
   target_link_libraries(hearth_${name} INTERFACE ${${name}_LIBRARY} ${ARGN})
   add_library(hearth::${name} ALIAS hearth_${name})
 endfunction()
+
+hearth_system_library(fmt fmt fmt/core.h)
+
+# spdlog as headers over our fmt: it is compiled into one file.
+find_path(SPDLOG_INCLUDE spdlog/spdlog.h REQUIRED)
+add_library(hearth_spdlog INTERFACE)
+target_include_directories(hearth_spdlog SYSTEM INTERFACE ${SPDLOG_INCLUDE})
+target_compile_definitions(hearth_spdlog INTERFACE SPDLOG_FMT_EXTERNAL)
+target_link_libraries(hearth_spdlog INTERFACE hearth::fmt)
+add_library(hearth::spdlog ALIAS hearth_spdlog)
 
 hearth_system_library(pcre2 pcre2-8 pcre2.h)
 target_compile_definitions(hearth_pcre2 INTERFACE PCRE2_CODE_UNIT_WIDTH=8 PCRE2_STATIC)

@@ -11,10 +11,10 @@ target_compile_options(hearth_options INTERFACE
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # GCC 12 reports these inside the standard library and fmt at -O2.
   target_compile_options(hearth_options INTERFACE ${cxx_only}-Wno-stringop-overflow> ${cxx_only}-Wno-array-bounds>
-    ${cxx_only}-Wno-maybe-uninitialized> ${cxx_only}-Wno-restrict> ${cxx_only}-Wno-dangling-reference>
+    ${cxx_only}-Wno-maybe-uninitialized> ${cxx_only}-Wno-restrict>
     ${cxx_only}-Wno-psabi>)
-  if(CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
-    set(unknown_flag "-Wno-dangling-reference")  # GCC 12 accepts an unknown -Wno- flag silently
+  if(CMAKE_CXX_COMPILER_VERSION VERSION_GREATER_EQUAL 13)
+    target_compile_options(hearth_options INTERFACE ${cxx_only}-Wno-dangling-reference>)
   endif()
 endif()
 if(HEARTH_WERROR)
