@@ -1,20 +1,20 @@
 # hearth_module(<folder> [DEPS <module>...] [LIBS <target>...])
 # One folder of src/ becomes the library hearth_<folder>. Its *_test.cpp files become the program <folder>_test, run
-# by ctest under that name. CUDA sources (*.cu) join the library when HEARTH_CUDA is on. A file is found by its name:
-# nothing else lists it.
+# by ctest under that name. CUDA sources (*.cu) join when HEARTH_CUDA is on. Test helpers in folders named testing/ become
+# the library hearth_<folder>_testing, which the module's tests link. A file is found by its name: nothing else lists it.
 function(hearth_module name)
   cmake_parse_arguments(ARG "" "" "DEPS;LIBS;TEST_LIBS" ${ARGN})
   set(root ${CMAKE_CURRENT_SOURCE_DIR}/${name})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${root}/*.cpp)
-  set(tests ${sources})
-  list(FILTER sources EXCLUDE REGEX "_test\\.cpp$")
-  list(FILTER tests INCLUDE REGEX "_test\\.cpp$")
   if(HEARTH_CUDA)
     file(GLOB_RECURSE cuda_sources CONFIGURE_DEPENDS ${root}/*.cu)
-    set(cuda_tests ${cuda_sources})
-    list(FILTER cuda_sources EXCLUDE REGEX "_test\\.cu$")
     list(APPEND sources ${cuda_sources})
   endif()
+  set(tests ${sources})
+  set(helpers ${sources})
+  list(FILTER sources EXCLUDE REGEX "_test\\.(cpp|cu)$|/testing/")
+  list(FILTER tests INCLUDE REGEX "_test\\.(cpp|cu)$")
+  list(FILTER helpers INCLUDE REGEX "/testing/")
 
   add_library(hearth_${name} STATIC ${sources})
   target_link_libraries(hearth_${name} PUBLIC hearth_options ${ARG_LIBS})
@@ -22,6 +22,11 @@ function(hearth_module name)
     target_link_libraries(hearth_${name} PUBLIC hearth_${dep})
   endforeach()
 
+  if(HEARTH_TESTS AND helpers)
+    add_library(hearth_${name}_testing STATIC ${helpers})
+    target_link_libraries(hearth_${name}_testing PUBLIC hearth_${name} ${ARG_TEST_LIBS})
+    list(APPEND ARG_TEST_LIBS hearth_${name}_testing)
+  endif()
   if(HEARTH_TESTS AND tests)
     add_executable(${name}_test ${tests})
     target_link_libraries(${name}_test PRIVATE hearth_${name} ${ARG_TEST_LIBS} GTest::gtest_main)

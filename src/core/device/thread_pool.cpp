@@ -17,6 +17,8 @@ void pause_cpu() {
 #endif
 }
 
+constexpr int kLingerSpins = 2000;  // about 50 us
+
 // Spin briefly, then give the core away: other processes share it.
 template <class Done>
 void spin_until(Done done) {
@@ -80,8 +82,14 @@ void ThreadPool::worker() {
   for (;;) {
     auto has_work = [&] { return generation_.load(std::memory_order_acquire) != seen || stop_; };
     if (!has_work()) {
-      // Between steps nobody holds the pool: sleep. A hold or new work wakes us.
-      spin_until([&] { return has_work() || holds_.load(std::memory_order_relaxed) == 0; });
+      // Between steps nobody holds the pool: linger a little, as the next step often follows at once, then sleep. A hold
+      // or new work wakes us.
+      int spins = 0;
+      spin_until([&] {
+        bool is_held = holds_.load(std::memory_order_relaxed) > 0;
+        spins = is_held ? 0 : spins + 1;
+        return has_work() || spins > kLingerSpins;
+      });
       if (!has_work()) {
         std::unique_lock lock(mutex_);
         wakeup_.wait(lock, [&] { return has_work() || holds_.load(std::memory_order_relaxed) > 0; });

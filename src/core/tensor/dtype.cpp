@@ -59,20 +59,19 @@ constexpr std::array<DTypeInfo, static_cast<size_t>(DType::kCount)> kInfos = {
 
 // Indexed by ggml's type id; kCount marks the ids that were removed or exist in memory only.
 constexpr std::array<DType, 43> kFromGgml = {
-    DType::kF32,     DType::kF16,     DType::kQ4_0,   DType::kQ4_1,    DType::kCount,  DType::kCount,
-    DType::kQ5_0,    DType::kQ5_1,    DType::kQ8_0,   DType::kQ8_1,    DType::kQ2_K,   DType::kQ3_K,
-    DType::kQ4_K,    DType::kQ5_K,    DType::kQ6_K,   DType::kQ8_K,    DType::kIQ2_XXS, DType::kIQ2_XS,
-    DType::kIQ3_XXS, DType::kIQ1_S,   DType::kIQ4_NL, DType::kIQ3_S,   DType::kIQ2_S,  DType::kIQ4_XS,
-    DType::kI8,      DType::kI16,     DType::kI32,    DType::kI64,     DType::kF64,    DType::kIQ1_M,
-    DType::kBF16,    DType::kCount,   DType::kCount,  DType::kCount,   DType::kTQ1_0,  DType::kTQ2_0,
-    DType::kCount,   DType::kCount,   DType::kCount,  DType::kMXFP4,   DType::kNVFP4,  DType::kQ1_0,
+    DType::kF32,   DType::kF16,   DType::kQ4_0,    DType::kQ4_1,   DType::kCount,   DType::kCount, DType::kQ5_0,
+    DType::kQ5_1,  DType::kQ8_0,  DType::kQ8_1,    DType::kQ2_K,   DType::kQ3_K,    DType::kQ4_K,  DType::kQ5_K,
+    DType::kQ6_K,  DType::kQ8_K,  DType::kIQ2_XXS, DType::kIQ2_XS, DType::kIQ3_XXS, DType::kIQ1_S, DType::kIQ4_NL,
+    DType::kIQ3_S, DType::kIQ2_S, DType::kIQ4_XS,  DType::kI8,     DType::kI16,     DType::kI32,   DType::kI64,
+    DType::kF64,   DType::kIQ1_M, DType::kBF16,    DType::kCount,  DType::kCount,   DType::kCount, DType::kTQ1_0,
+    DType::kTQ2_0, DType::kCount, DType::kCount,   DType::kCount,  DType::kMXFP4,   DType::kNVFP4, DType::kQ1_0,
     DType::kQ2_0,
 };
 
 constexpr std::pair<std::string_view, DType> kSafetensorsNames[] = {
-    {"F64", DType::kF64},         {"F32", DType::kF32},         {"F16", DType::kF16}, {"BF16", DType::kBF16},
-    {"F8_E4M3", DType::kF8E4M3},  {"F8_E5M2", DType::kF8E5M2},  {"I64", DType::kI64}, {"I32", DType::kI32},
-    {"I16", DType::kI16},         {"I8", DType::kI8},           {"U8", DType::kU8},   {"BOOL", DType::kBool},
+    {"F64", DType::kF64},        {"F32", DType::kF32},        {"F16", DType::kF16}, {"BF16", DType::kBF16},
+    {"F8_E4M3", DType::kF8E4M3}, {"F8_E5M2", DType::kF8E5M2}, {"I64", DType::kI64}, {"I32", DType::kI32},
+    {"I16", DType::kI16},        {"I8", DType::kI8},          {"U8", DType::kU8},   {"BOOL", DType::kBool},
 };
 
 uint32_t bits_of(float value) { return __builtin_bit_cast(uint32_t, value); }

@@ -1,0 +1,170 @@
+#include "host.h"
+
+#include <sched.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+
+#include <fmt/format.h>
+
+#include "core/base/log.h"
+#include "core/base/units.h"
+#include "core/device/cuda.h"
+#include "fetch/store/store.h"
+#include "machine/memory.h"
+
+namespace hearth::app {
+namespace {
+
+namespace fs = std::filesystem;
+
+double seconds(std::chrono::milliseconds duration) { return std::chrono::duration<double>(duration).count(); }
+
+std::string read_file(const fs::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) throw Error(Code::kNotFound, fmt::format("chat_template: cannot read {}", path.string()));
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+ModelSpec base_spec(const config::Config& config, std::string name, std::string path) {
+  ModelSpec spec;
+  spec.load.name = std::move(name);
+  spec.load.path = std::move(path);
+  spec.load.context = config.llm.context;
+  spec.load.parallel = config.llm.parallel;
+  spec.load.max_rows = config.llm.prefill_chunk;
+  spec.load.page_tokens = config.llm.page_tokens;
+  spec.load.state_dtype = from_name(config.llm.state_dtype).value_or(DType::kF16);
+  spec.keep_alive_s = seconds(config.llm.keep_alive);
+  return spec;
+}
+
+void apply_profile(ModelSpec& spec, const config::ModelProfile& profile) {
+  spec.aliases = profile.alias;
+  if (profile.context) spec.load.context = *profile.context;
+  if (profile.state_dtype) spec.load.state_dtype = from_name(*profile.state_dtype).value_or(DType::kF16);
+  if (profile.keep_alive) spec.keep_alive_s = seconds(*profile.keep_alive);
+  if (profile.pin) spec.keep_alive_s = -1;
+  if (profile.temperature) spec.defaults.temperature = static_cast<float>(*profile.temperature);
+  if (profile.top_p) spec.defaults.top_p = static_cast<float>(*profile.top_p);
+  if (profile.min_p) spec.defaults.min_p = static_cast<float>(*profile.min_p);
+  if (profile.top_k) spec.defaults.top_k = *profile.top_k;
+  if (profile.repetition_penalty) spec.defaults.repetition_penalty = static_cast<float>(*profile.repetition_penalty);
+  if (!profile.chat_template.empty()) spec.load.chat_template = read_file(profile.chat_template);
+}
+
+fetch::Store store_of(const config::Config& config) {
+  return config.memory.models_dir.empty() ? fetch::Store() : fetch::Store(config.memory.models_dir);
+}
+
+}  // namespace
+
+config::Config read_config(const std::string& file, const Flags& flags) {
+  config::LoadOptions options;
+  options.file = file;
+  options.flags = flags;
+  return std::move(config::load(options)).value();
+}
+
+int thread_count(const config::Config& config) {
+  if (config.llm.threads > 0) return config.llm.threads;
+  cpu_set_t allowed;
+  CPU_ZERO(&allowed);
+  if (sched_getaffinity(0, sizeof allowed, &allowed) == 0) return std::max(CPU_COUNT(&allowed), 1);
+  return std::max(static_cast<int>(std::thread::hardware_concurrency()), 1);
+}
+
+DeviceChoice choose_device(const std::string& asked, int threads) {
+  auto cpu = [&](std::string why) {
+    Caps caps = cpu_caps(threads);
+    std::string reason = fmt::format("CPU, {} threads, {}: {}", threads, isa_name(caps.isa), why);
+    return DeviceChoice{{DeviceKind::kCpu}, std::move(caps), std::move(reason)};
+  };
+  const bool wants_cuda = asked.rfind("cuda", 0) == 0;
+  if (asked != "auto" && asked != "cpu" && !wants_cuda) {
+    throw Error(Code::kInvalidArgument, fmt::format("--device {}: expected auto, cpu, cuda or cuda:N", asked));
+  }
+  if (asked == "cpu") return cpu("asked for with --device");
+  if constexpr (cuda::kBuilt) {
+    const int count = cuda::device_count();
+    const int index = asked.size() > 5 ? std::atoi(asked.c_str() + 5) : 0;
+    if (index < count) {
+      Caps caps = cuda::caps(index);
+      std::string reason = fmt::format("{} (sm_{}, {} multiprocessors): {}", caps.name, caps.sm, caps.multiprocessors,
+                                       asked == "auto" ? "a usable NVIDIA GPU is here" : "asked for with --device");
+      return {{DeviceKind::kCuda, index}, std::move(caps), std::move(reason)};
+    }
+    std::string why = count == 0 ? cuda::why_none() : fmt::format("this machine has {} GPUs", count);
+    if (wants_cuda) throw Error(Code::kDevice, fmt::format("--device {}: {}", asked, why));
+    return cpu(why);
+  }
+  if (wants_cuda) throw Error(Code::kUnsupported, "this build has no CUDA backend; build with preset 'cuda'");
+  return cpu("this build has no CUDA backend");
+}
+
+std::vector<ModelSpec> known_models(const config::Config& config) {
+  std::vector<ModelSpec> models;
+  const fetch::Store store = store_of(config);
+  Result<std::vector<fetch::StoredModel>> stored = store.list();
+  if (!stored) log::warn("model store: {}", stored.error().message());
+  for (const config::ModelProfile& profile : config.models) {
+    std::string path = profile.path.string();
+    if (path.empty()) {
+      Result<fetch::StoredModel> found = store.find(profile.name);
+      if (!found) {
+        log::warn("[models.\"{}\"]: {}", profile.name, found.error().message());
+        continue;
+      }
+      path = found->path().string();
+    }
+    models.push_back(base_spec(config, profile.name, path));
+    apply_profile(models.back(), profile);
+  }
+  if (!stored) return models;
+  for (const fetch::StoredModel& model : *stored) {
+    bool has_profile = std::any_of(models.begin(), models.end(),
+                                   [&](const ModelSpec& spec) { return spec.load.name == model.name; });
+    if (!has_profile) models.push_back(base_spec(config, model.name, model.path().string()));
+  }
+  return models;
+}
+
+ModelSpec model_for(const config::Config& config, const std::string& name_or_path) {
+  for (ModelSpec& spec : known_models(config)) {
+    bool is_alias = std::find(spec.aliases.begin(), spec.aliases.end(), name_or_path) != spec.aliases.end();
+    if (spec.load.name == name_or_path || is_alias) return std::move(spec);
+  }
+  if (fs::exists(name_or_path)) return base_spec(config, fs::path(name_or_path).stem().string(), name_or_path);
+  if (name_or_path.find('/') != std::string::npos || name_or_path.ends_with(".gguf")) {
+    throw Error(Code::kNotFound, fmt::format("no model file or folder at {}", name_or_path));
+  }
+  throw std::move(store_of(config).find(name_or_path)).error();
+}
+
+Host::Host(config::Config config, const std::string& device)
+    : config_(std::move(config)), threads_(thread_count(config_)), choice_(choose_device(device, threads_)) {
+  governor::HostLimits limits{config_.memory.budget_bytes.value_or(0), config_.memory.reserve_bytes.value_or(0)};
+  int64_t bytes = governor::host_budget_bytes(machine::read_host_memory(), limits);
+  std::string pool = "host";
+  if constexpr (cuda::kBuilt) {
+    if (choice_.device.kind == DeviceKind::kCuda && !choice_.caps.is_integrated) {
+      const cuda::MemoryInfo info = cuda::memory_info(choice_.device.index);
+      pool = choice_.device.text();
+      bytes = info.free_bytes - info.total_bytes / 50;
+      if (limits.configured_bytes > 0) bytes = std::min(bytes, limits.configured_bytes);
+    }
+  }
+  budget_ = std::make_unique<governor::Budget>(pool, bytes);
+  memory_ = std::make_unique<governor::LeasedAllocator>(*budget_, choice_.device);
+}
+
+EngineOptions Host::engine_options(std::vector<ModelSpec> models) const {
+  return {.device = choice_.device, .caps = choice_.caps,
+          .threads = choice_.device.kind == DeviceKind::kCpu ? threads_ : std::min(threads_, 4),
+          .max_queue = config_.server.max_queue, .default_model = config_.llm.default_model,
+          .models = std::move(models)};
+}
+
+}  // namespace hearth::app

@@ -1,0 +1,54 @@
+// Host: what a subcommand that runs models needs: the configuration, the device and why it was chosen, the budget and
+// the models it knows, gathered once.
+#pragma once
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "config/config.h"
+#include "governor/budget/budget.h"
+#include "runtime/engine.h"
+
+namespace hearth::app {
+
+using Flags = std::vector<std::pair<std::string, std::string>>;
+
+/// Reads the configuration with flags over it; throws Error.
+config::Config read_config(const std::string& file, const Flags& flags);
+
+/// CPU threads for models: as configured, else one per core this process may use.
+int thread_count(const config::Config& config);
+
+struct DeviceChoice {
+  Device device;
+  Caps caps;
+  std::string reason;  // one sentence for people
+};
+/// `asked` is auto, cpu, cuda or cuda:N. Throws kUnsupported or kDevice when it cannot be had.
+DeviceChoice choose_device(const std::string& asked, int threads);
+
+/// The models to offer: profiles of the configuration, then the store's. A path that is no profile becomes a model of
+/// its own (chat, bench).
+std::vector<ModelSpec> known_models(const config::Config& config);
+ModelSpec model_for(const config::Config& config, const std::string& name_or_path);
+
+class Host {
+ public:
+  Host(config::Config config, const std::string& device);
+
+  const config::Config& config() const { return config_; }
+  const DeviceChoice& choice() const { return choice_; }
+  governor::LeasedAllocator& memory() { return *memory_; }
+  int threads() const { return threads_; }
+  EngineOptions engine_options(std::vector<ModelSpec> models) const;
+
+ private:
+  config::Config config_;
+  int threads_;
+  DeviceChoice choice_;
+  std::unique_ptr<governor::Budget> budget_;
+  std::unique_ptr<governor::LeasedAllocator> memory_;
+};
+
+}  // namespace hearth::app

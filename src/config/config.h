@@ -1,0 +1,86 @@
+// What a user may configure, typed, and where each value came from. Layers, later over earlier: built-in defaults,
+// hearth.toml, .env, HEARTH_* environment, command-line flags. Every field is declared once, in fields.cpp; parsing,
+// errors, the example, `show` and docs/configuration.md follow from it.
+#pragma once
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/base/result.h"
+
+namespace hearth::config {
+
+namespace fs = std::filesystem;
+
+struct Server {
+  std::string host;
+  int port = 0;
+  std::string api_key;  // "": none is asked for
+  int64_t max_body_bytes = 0;
+  std::chrono::milliseconds header_timeout{}, request_timeout{};
+  int max_connections = 0, max_queue = 0;
+  std::vector<std::string> allowed_origins, allowed_hosts;
+};
+
+struct Memory {
+  std::optional<int64_t> budget_bytes, reserve_bytes;  // empty: found from the machine
+  fs::path models_dir;                                 // "": the store's default
+};
+
+struct Llm {
+  std::string default_model;      // "": the only one there is
+  int context = 0;                // 0: the model's own, at most 8192
+  int parallel = 0, threads = 0;  // threads 0: one a core
+  std::string state_dtype;
+  std::chrono::milliseconds keep_alive{};
+  int prefill_chunk = 0, page_tokens = 0;
+};
+
+/// [models."NAME"]: what is not set comes from [llm] and from the model itself.
+struct ModelProfile {
+  std::string name;
+  fs::path path;  // "": NAME in the model store
+  std::vector<std::string> alias;
+  std::optional<int> context;
+  std::optional<std::string> state_dtype;
+  std::optional<std::chrono::milliseconds> keep_alive;
+  bool pin = false;
+  std::optional<double> temperature, top_p, min_p, repetition_penalty;
+  std::optional<int> top_k;
+  fs::path chat_template;
+};
+
+/// One value as `hearth config show` prints it.
+struct Effective {
+  std::string path;    // "server.port", "models.\"qwen\".pin"
+  std::string text;    // secrets unmasked: print through render.h only
+  std::string origin;  // "default", "hearth.toml:4", ".env:2", "HEARTH_SERVER_PORT", "flag"
+  bool is_secret = false;
+};
+
+struct Config {
+  Server server;
+  Memory memory;
+  Llm llm;
+  std::vector<ModelProfile> models;
+  fs::path file;  // "": none was found
+  std::vector<Effective> effective;
+};
+
+struct LoadOptions {
+  fs::path file;                                           // --config; must exist when given
+  std::vector<std::pair<std::string, std::string>> flags;  // "server.port" -> "9000"
+  fs::path folder = ".";                                   // holds hearth.toml and .env
+  std::optional<std::vector<std::string>> environment;     // "NAME=value"; the process's own when empty
+};
+
+/// The file is the first of: options.file, $HEARTH_CONFIG, hearth.toml in the folder,
+/// $XDG_CONFIG_HOME/hearth/hearth.toml (~/.config when unset). kInvalidArgument with one line a problem: place, what
+/// was got, what was wanted; kNotFound when a file that was named does not exist.
+Result<Config> load(const LoadOptions& options);
+
+}  // namespace hearth::config

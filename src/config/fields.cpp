@@ -1,0 +1,144 @@
+#include "config/fields.h"
+
+#include <array>
+#include <cctype>
+
+namespace hearth::config {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr double kKiB = 1024, kMiB = 1024 * kKiB, kGiB = 1024 * kMiB, kTiB = 1024 * kGiB;
+constexpr double kSecond = 1000, kHour = 3600 * kSecond, kDay = 24 * kHour;
+constexpr double kMillion = 1'000'000;
+constexpr std::string_view kStateDtypes = "f16 bf16 f32";
+
+// How a setting gets into a field of a struct, by the field's type.
+void assign(std::string& to, const Setting& from) { to = std::get<std::string>(from); }
+void assign(fs::path& to, const Setting& from) { to = std::get<std::string>(from); }
+void assign(int& to, const Setting& from) { to = static_cast<int>(std::get<int64_t>(from)); }
+void assign(int64_t& to, const Setting& from) { to = std::get<int64_t>(from); }
+void assign(double& to, const Setting& from) { to = std::get<double>(from); }
+void assign(bool& to, const Setting& from) { to = std::get<bool>(from); }
+void assign(milliseconds& to, const Setting& from) { to = milliseconds(std::get<int64_t>(from)); }
+void assign(std::vector<std::string>& to, const Setting& from) { to = std::get<std::vector<std::string>>(from); }
+template <class T>
+void assign(std::optional<T>& to, const Setting& from) {
+  if (std::holds_alternative<std::monostate>(from)) return to.reset();
+  assign(to.emplace(), from);
+}
+
+template <auto Section, auto Member>
+void put(Config& config, ModelProfile&, const Setting& setting) {
+  assign(config.*Section.*Member, setting);
+}
+template <auto Member>
+void put_profile(Config&, ModelProfile& profile, const Setting& setting) {
+  assign(profile.*Member, setting);
+}
+
+template <auto Member>
+constexpr auto server = &put<&Config::server, Member>;
+template <auto Member>
+constexpr auto memory = &put<&Config::memory, Member>;
+template <auto Member>
+constexpr auto llm = &put<&Config::llm, Member>;
+template <auto Member>
+constexpr auto model = &put_profile<Member>;
+
+const std::array kFields = {
+    Field{"server", "host", Kind::kText, "127.0.0.1", 0, 0, "",
+          "Address to listen on; 0.0.0.0 or :: for every network of the machine (set an api_key then).",
+          server<&Server::host>},
+    Field{"server", "port", Kind::kInteger, "8188", 1, 65535, "", "Port to listen on.", server<&Server::port>},
+    Field{"server", "api_key", Kind::kText, "", 0, 0, "",
+          "Key that clients must send as a bearer token; empty asks for none.", server<&Server::api_key>, true},
+    Field{"server", "max_body", Kind::kBytes, "16MiB", kKiB, kGiB, "", "Largest request body.",
+          server<&Server::max_body_bytes>},
+    Field{"server", "header_timeout", Kind::kDuration, "10s", 100, kHour, "",
+          "How long a client may take to send its request.", server<&Server::header_timeout>},
+    Field{"server", "request_timeout", Kind::kDuration, "600s", kSecond, kDay, "",
+          "How long one request may run before it is cancelled.", server<&Server::request_timeout>},
+    Field{"server", "max_connections", Kind::kInteger, "512", 1, 65536, "",
+          "Open connections; further ones are refused.", server<&Server::max_connections>},
+    Field{"server", "max_queue", Kind::kInteger, "64", 0, 65536, "",
+          "Requests that may wait for their turn; further ones get HTTP 503.", server<&Server::max_queue>},
+    Field{"server", "allowed_origins", Kind::kTextList, "", 0, 0, "",
+          "Web pages, such as https://chat.example.org, whose scripts may call the server; * for all.",
+          server<&Server::allowed_origins>},
+    Field{"server", "allowed_hosts", Kind::kTextList, "", 0, 0, "",
+          "Host names besides localhost and the own address under which the server may be called.",
+          server<&Server::allowed_hosts>},
+
+    Field{"memory", "budget", Kind::kBytes, "", 64 * kMiB, 64 * kTiB, "",
+          "Memory that models, their state and caches may use together; empty: what the machine has, less the reserve.",
+          memory<&Memory::budget_bytes>},
+    Field{"memory", "reserve", Kind::kBytes, "", 0, 64 * kTiB, "",
+          "Memory left to everything else on the machine; empty: chosen by the machine's size.",
+          memory<&Memory::reserve_bytes>},
+    Field{"memory", "models_dir", Kind::kPath, "", 0, 0, "",
+          "Folder of the model store; empty: $XDG_DATA_HOME/hearth/models, or ~/.local/share/hearth/models.",
+          memory<&Memory::models_dir>},
+
+    Field{"llm", "default_model", Kind::kText, "", 0, 0, "",
+          "Model for requests that name none; empty: the only one there is.", llm<&Llm::default_model>},
+    Field{"llm", "context", Kind::kInteger, "0", 0, 16 * kMillion, "",
+          "Tokens of prompt and answer together; 0: the model's own, at most 8192.", llm<&Llm::context>},
+    Field{"llm", "parallel", Kind::kInteger, "8", 1, 1024, "", "Requests that are answered at the same time.",
+          llm<&Llm::parallel>},
+    Field{"llm", "threads", Kind::kInteger, "0", 0, 1024, "", "CPU threads for models; 0: one a core.",
+          llm<&Llm::threads>},
+    Field{"llm", "state_dtype", Kind::kText, "f16", 0, 0, kStateDtypes, "Number type of the attention state.",
+          llm<&Llm::state_dtype>},
+    Field{"llm", "keep_alive", Kind::kDuration, "30m", 0, 3650 * kDay, "",
+          "How long an idle model stays loaded; 0 unloads it after each request.", llm<&Llm::keep_alive>},
+    Field{"llm", "prefill_chunk", Kind::kInteger, "256", 1, 65536, "",
+          "Prompt tokens read in one step, between which others get their turn.", llm<&Llm::prefill_chunk>},
+    Field{"llm", "page_tokens", Kind::kInteger, "32", 1, 4096, "", "Tokens in one page of the attention state.",
+          llm<&Llm::page_tokens>},
+
+    Field{"models", "path", Kind::kPath, "", 0, 0, "", "A .gguf file or a folder; unset: NAME in the model store.",
+          model<&ModelProfile::path>},
+    Field{"models", "alias", Kind::kTextList, "", 0, 0, "", "Further names under which clients may ask for it.",
+          model<&ModelProfile::alias>},
+    Field{"models", "context", Kind::kInteger, "llm.context", 0, 16 * kMillion, "", "As llm.context, for this model.",
+          model<&ModelProfile::context>},
+    Field{"models", "state_dtype", Kind::kText, "llm.state_dtype", 0, 0, kStateDtypes, "As llm.state_dtype.",
+          model<&ModelProfile::state_dtype>},
+    Field{"models", "keep_alive", Kind::kDuration, "llm.keep_alive", 0, 3650 * kDay, "", "As llm.keep_alive.",
+          model<&ModelProfile::keep_alive>},
+    Field{"models", "pin", Kind::kFlag, "false", 0, 0, "", "Loaded at the start and never unloaded.",
+          model<&ModelProfile::pin>},
+    Field{"models", "temperature", Kind::kNumber, "the model's", 0, 100, "",
+          "Sampling temperature when a request gives none.", model<&ModelProfile::temperature>},
+    Field{"models", "top_k", Kind::kInteger, "the model's", 0, kMillion, "", "Likeliest tokens to choose from; 0: all.",
+          model<&ModelProfile::top_k>},
+    Field{"models", "top_p", Kind::kNumber, "the model's", 0, 1, "", "Share of probability to choose from.",
+          model<&ModelProfile::top_p>},
+    Field{"models", "min_p", Kind::kNumber, "the model's", 0, 1, "", "Least probability beside the likeliest token's.",
+          model<&ModelProfile::min_p>},
+    Field{"models", "repetition_penalty", Kind::kNumber, "the model's", 0.01, 10, "",
+          "Divides the odds of tokens seen before; 1: off.", model<&ModelProfile::repetition_penalty>},
+    Field{"models", "chat_template", Kind::kPath, "the model's", 0, 0, "",
+          "Jinja file used instead of the model's own template.", model<&ModelProfile::chat_template>},
+};
+
+}  // namespace
+
+std::string Field::env() const {
+  if (is_of_model()) return "";
+  std::string name = "HEARTH_" + std::string(section) + "_" + std::string(key);
+  for (char& c : name) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  return name;
+}
+
+std::span<const Field> fields() { return kFields; }
+
+const Field* find_field(std::string_view section, std::string_view key) {
+  for (const Field& field : kFields) {
+    if (field.section == section && field.key == key) return &field;
+  }
+  return nullptr;
+}
+
+}  // namespace hearth::config

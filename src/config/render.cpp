@@ -1,0 +1,109 @@
+#include "config/render.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "config/fields.h"
+
+namespace hearth::config {
+namespace {
+
+constexpr std::string_view kMask = "********";
+
+// `text` as TOML writes a value of this kind.
+std::string as_toml(Kind kind, std::string_view text) {
+  switch (kind) {
+    case Kind::kInteger:
+    case Kind::kNumber:
+    case Kind::kFlag: return std::string(text);
+    case Kind::kTextList: return text.empty() ? "[]" : fmt::format("[\"{}\"]", text);
+    default: return fmt::format("\"{}\"", text);
+  }
+}
+
+// What a model's table may look like; its defaults lie elsewhere and cannot be written down.
+std::string_view sample(std::string_view key) {
+  struct Sample {
+    std::string_view key, text;
+  };
+  constexpr Sample kSamples[] = {{"path", "/srv/models/qwen3-8b.gguf"},
+                                 {"alias", "qwen"},
+                                 {"context", "16384"},
+                                 {"state_dtype", "f16"},
+                                 {"keep_alive", "2h"},
+                                 {"pin", "true"},
+                                 {"temperature", "0.7"},
+                                 {"top_k", "40"},
+                                 {"top_p", "0.95"},
+                                 {"min_p", "0.05"},
+                                 {"repetition_penalty", "1.1"},
+                                 {"chat_template", "qwen3.jinja"}};
+  for (const Sample& known : kSamples) {
+    if (known.key == key) return known.text;
+  }
+  return "";
+}
+
+std::string escaped_cell(std::string text) {
+  for (size_t at = text.find('|'); at != text.npos; at = text.find('|', at + 2)) text.insert(at, "\\");
+  return text;
+}
+
+std::string table_row(const Field& field) {
+  std::string fallback = field.is_of_model() && field.kind != Kind::kFlag
+                             ? std::string(field.fallback.empty() ? "unset" : field.fallback)
+                             : fmt::format("`{}`", as_toml(field.kind, field.fallback));
+  std::string env = field.is_of_model() ? "" : fmt::format(" `{}` |", field.env());
+  return fmt::format("| `{}` | {} | {} |{} {} |\n", field.key, escaped_cell(wanted(field)), fallback, env,
+                     escaped_cell(std::string(field.help)));
+}
+
+}  // namespace
+
+std::string show(const Config& config) {
+  std::string text =
+      config.file.empty() ? "# no configuration file\n" : fmt::format("# file: {}\n", config.file.string());
+  size_t width = 0;
+  for (const Effective& value : config.effective) width = std::max(width, value.path.size());
+  for (const Effective& value : config.effective) {
+    std::string_view shown = value.is_secret && !value.text.empty() ? kMask : std::string_view(value.text);
+    text += fmt::format("{:<{}} = {:<24} # {}\n", value.path, width, shown.empty() ? "(empty)" : shown, value.origin);
+  }
+  return text;
+}
+
+std::string example() {
+  std::string text = "# hearth.toml: every field with its default. Uncomment what you change.\n";
+  std::string_view section;
+  for (const Field& field : fields()) {
+    if (field.section != section) {
+      section = field.section;
+      text += field.is_of_model()
+                  ? "\n# One table a model, under the name that clients ask for.\n# [models.\"qwen3-8b\"]\n"
+                  : fmt::format("\n[{}]\n", section);
+    }
+    std::string_view value = field.is_of_model() ? sample(field.key) : field.fallback;
+    text += fmt::format("# {}\n# {} = {}\n", field.help, field.key, as_toml(field.kind, value));
+  }
+  return text;
+}
+
+std::string markdown() {
+  std::string text;
+  std::string_view section;
+  for (const Field& field : fields()) {
+    if (field.section != section) {
+      section = field.section;
+      bool is_model = field.is_of_model();
+      text += fmt::format("{}## `{}`\n\n", text.empty() ? "" : "\n",
+                          is_model ? "[models.\"NAME\"]" : fmt::format("[{}]", section));
+      text += is_model ? "| key | wanted | when unset | meaning |\n|---|---|---|---|\n"
+                       : "| key | wanted | default | environment | meaning |\n|---|---|---|---|---|\n";
+    }
+    text += table_row(field);
+  }
+  return text;
+}
+
+}  // namespace hearth::config

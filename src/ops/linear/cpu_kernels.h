@@ -1,0 +1,60 @@
+// The pieces of a CPU product, one table per instruction set. linear_cpu.cpp walks tiles of 16 outputs and chunks of 256
+// columns: a chunk of weights is expanded to a Panel of 8-bit codes in the first cache level, then every row of x is
+// multiplied with it. One row and a thousand rows take the same path, so each output is summed in the same order:
+// blocks ascending, one fused multiply-add each (two with a minimum or with scales per 16 columns).
+#pragma once
+#include "ops/linear/linear_kernels.h"
+#include "ops/linear/row_codes.h"
+#include "ops/linear/rows16.h"
+
+namespace hearth::cpu {
+
+/// 32 values of x as int8: value = d * q, q in [-127, 127]. One cache line.
+struct alignas(64) XBlock {
+  int8_t q[32];
+  float d;
+  float d_sum;        // d * sum of q
+  int32_t sum;        // of q
+  int32_t half_sum[2];  // of 16 q each
+  float d_half_sum[2];
+  int32_t unused;
+};
+static_assert(sizeof(XBlock) == 64);
+
+/// Codes of 16 rows x up to 256 columns: [blocks][8 quads][16 rows][4 columns].
+struct Panel {
+  alignas(64) uint8_t codes[rows16::kChunk * rows16::kRows];
+  alignas(64) float scale[16 * rows16::kRows];  // [block or half block][16 rows]
+  alignas(64) float min[16 * rows16::kRows];    // added; only when coding.has_min
+  Coding coding;                                // of `codes`, after an instruction set's own adjustment
+  int64_t blocks = 0;
+};
+
+/// The same of floats: [columns][16 rows].
+struct FloatPanel {
+  alignas(64) float w[rows16::kChunk * rows16::kRows];
+};
+
+struct LinearKernels {
+  /// n columns (a multiple of 32) of one row of x.
+  void (*quantize)(const float* x, int64_t n, XBlock* out);
+  /// A chunk of a tile in layout kRows16.
+  void (*expand)(DType scheme, const std::byte* tile, const rows16::Chunk& at, Panel& panel);
+  /// The same out of 16 rows as read_codes() gives them; panel.coding and panel.blocks are set.
+  void (*interleave)(const RowCodes* rows, Panel& panel);
+  /// acc[row][16] += panel * x, for n_rows rows of x that lie x_stride blocks apart.
+  void (*dot)(const Panel& panel, const XBlock* x, int64_t x_stride, int64_t n_rows, float* acc);
+  /// A chunk of float weights [columns][16] in their scalar.
+  void (*expand_float)(DType scheme, const std::byte* chunk, int64_t columns, float* w);
+  /// acc[row][16] += w[columns][16] * x, columns ascending.
+  void (*dot_float)(const float* w, int64_t columns, const float* x, int64_t x_stride, int64_t n_rows, float* acc);
+};
+
+extern const LinearKernels kLinearPlain;
+extern const LinearKernels kLinearAvx2, kLinearAvx512;              // x86-64
+extern const LinearKernels kLinearNeon, kLinearDotprod, kLinearI8mm;  // aarch64
+
+/// The table for an instruction set; kPlain's for one that this build lacks.
+const LinearKernels& linear_kernels(CpuIsa isa);
+
+}  // namespace hearth::cpu

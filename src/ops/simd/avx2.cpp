@@ -1,0 +1,42 @@
+// Every kernel table of the Avx2 level, compiled for it from the same templates as the other levels.
+#if defined(__x86_64__)
+#include <immintrin.h>
+
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+
+#include "core/tensor/tensor.h"
+#include "ops/attention/attention_tile.h"
+#include "ops/norm/norm_kernels.h"
+#include "ops/pointwise/pointwise_kernels.h"
+#include "ops/simd/level.h"
+#include "ops/simd/target.h"
+
+HEARTH_BEGIN_AVX2
+#include "ops/simd/avx2_vector.h"
+//
+#include "ops/simd/math.h"
+//
+#include "ops/attention/rope_simd.h"
+//
+#include "ops/attention/attention_simd.h"
+#include "ops/norm/norm_simd.h"
+#include "ops/pointwise/pointwise_simd.h"
+
+namespace hearth::cpu {
+namespace {
+
+constexpr NormKernels kNorm = norm_kernels<Avx2>();
+constexpr PointwiseKernels kPointwise = pointwise_kernels<Avx2>();
+constexpr AttentionKernels kAttention = attention_kernels<Avx2>();
+constexpr MathKernels kMath = math_kernels<Avx2>();
+
+}  // namespace
+
+constinit const Level kAvx2Level{&kNorm, &kPointwise, &kAttention, &kMath};
+
+}  // namespace hearth::cpu
+HEARTH_END_TARGET
+#endif

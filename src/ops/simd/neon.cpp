@@ -1,0 +1,40 @@
+// Every kernel table of the Neon level, compiled for it from the same templates as the other levels.
+#if defined(__aarch64__)
+#include <arm_neon.h>
+
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+
+#include "core/tensor/tensor.h"
+#include "ops/attention/attention_tile.h"
+#include "ops/norm/norm_kernels.h"
+#include "ops/pointwise/pointwise_kernels.h"
+#include "ops/simd/level.h"
+#include "ops/simd/target.h"
+
+#include "ops/simd/neon_vector.h"
+//
+#include "ops/simd/math.h"
+//
+#include "ops/attention/rope_simd.h"
+//
+#include "ops/attention/attention_simd.h"
+#include "ops/norm/norm_simd.h"
+#include "ops/pointwise/pointwise_simd.h"
+
+namespace hearth::cpu {
+namespace {
+
+constexpr NormKernels kNorm = norm_kernels<Neon>();
+constexpr PointwiseKernels kPointwise = pointwise_kernels<Neon>();
+constexpr AttentionKernels kAttention = attention_kernels<Neon>();
+constexpr MathKernels kMath = math_kernels<Neon>();
+
+}  // namespace
+
+constinit const Level kNeonLevel{&kNorm, &kPointwise, &kAttention, &kMath};
+
+}  // namespace hearth::cpu
+#endif

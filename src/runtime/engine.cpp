@@ -1,0 +1,413 @@
+#include "runtime/engine.h"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <deque>
+#include <random>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "core/base/log.h"
+#include "core/base/nearest.h"
+#include "core/base/units.h"
+
+namespace hearth {
+namespace {
+
+template <class T>
+T pick(const std::optional<T>& asked, const std::optional<T>& configured, T fallback) {
+  return asked.value_or(configured.value_or(fallback));
+}
+
+SamplingParams fill_in(const SamplingOptions& asked, const SamplingOptions& configured) {
+  return {.temperature = pick(asked.temperature, configured.temperature, 1.0f),
+          .top_p = pick(asked.top_p, configured.top_p, 1.0f),
+          .min_p = pick(asked.min_p, configured.min_p, 0.0f),
+          .typical_p = pick(asked.typical_p, configured.typical_p, 1.0f),
+          .top_k = pick(asked.top_k, configured.top_k, 0),
+          .repetition_penalty = pick(asked.repetition_penalty, configured.repetition_penalty, 1.0f),
+          .presence_penalty = pick(asked.presence_penalty, configured.presence_penalty, 0.0f),
+          .frequency_penalty = pick(asked.frequency_penalty, configured.frequency_penalty, 0.0f),
+          .seed = asked.seed.value_or(std::random_device{}() * 0x100000001ull + std::random_device{}()),
+          .logit_bias = asked.logit_bias};
+}
+
+Value template_context(const ChatPrompt& chat, const text::Tokenizer& tokenizer) {
+  Value context = Value::object();
+  context.set("messages", chat.messages);
+  if (!chat.tools.is_null()) context.set("tools", chat.tools);
+  context.set("add_generation_prompt", chat.add_generation_prompt);
+  auto spelled = [&](std::optional<int32_t> id) { return std::string(id ? tokenizer.token_text(*id) : ""); };
+  context.set("bos_token", spelled(tokenizer.bos()));
+  context.set("eos_token", spelled(tokenizer.eos()));
+  if (chat.template_arguments.is_object()) {
+    for (const auto& [name, value] : chat.template_arguments.as_object()) context.set(name, value);
+  }
+  return context;
+}
+
+// The template writes the model's special tokens itself, BOS included; a second BOS would spoil the prompt.
+std::vector<int32_t> chat_tokens(const std::string& text, const text::Tokenizer& tokenizer) {
+  std::vector<int32_t> tokens = tokenizer.encode(text, {.add_special = true, .parse_special = true});
+  bool doubled = tokenizer.bos() && tokens.size() > 1 && tokens[0] == *tokenizer.bos() && tokens[1] == *tokenizer.bos();
+  if (doubled) tokens.erase(tokens.begin());
+  return tokens;
+}
+
+}  // namespace
+
+// One configured model. `mutex` guards everything but `spec`; the prepare thread loads, templates and tokenises, so a
+// long load or a long prompt holds up requests for this model only.
+struct Engine::Slot {
+  ModelSpec spec;
+  mutable std::mutex mutex;
+  std::condition_variable arrived;
+  std::deque<Job> jobs;
+  std::unordered_set<std::string> cancelled_early;  // cancelled before the worker had them
+  std::shared_ptr<LoadedModel> model;
+  std::unique_ptr<ModelWorker> worker;   // made after, destroyed before `model`
+  int preparing = 0;
+  bool is_stopping = false;
+  std::thread thread;
+};
+
+Engine::Engine(EngineOptions options, governor::LeasedAllocator& memory)
+    : options_(std::move(options)), memory_(memory), executor_(options_.device, options_.caps, options_.threads) {
+  for (const ModelSpec& spec : options_.models) {
+    slots_.push_back(std::make_unique<Slot>());
+    slots_.back()->spec = spec;
+  }
+  for (auto& slot : slots_) slot->thread = std::thread([this, s = slot.get()] { prepare_loop(*s); });
+  housekeeper_ = std::thread([this] { housekeeping(); });
+}
+
+Engine::~Engine() {
+  shutdown(0);
+  for (auto& slot : slots_) {
+    {
+      std::lock_guard lock(slot->mutex);
+      slot->is_stopping = true;
+    }
+    slot->arrived.notify_all();
+    slot->thread.join();
+    slot->worker.reset();
+    slot->model.reset();
+  }
+}
+
+Engine::Slot* Engine::find_slot(const std::string& name) const {
+  const std::string& wanted = name.empty() ? options_.default_model : name;
+  if (wanted.empty() && !slots_.empty()) return slots_.front().get();
+  for (const auto& slot : slots_) {
+    const auto& aliases = slot->spec.aliases;
+    if (slot->spec.load.name == wanted || std::find(aliases.begin(), aliases.end(), wanted) != aliases.end()) {
+      return slot.get();
+    }
+  }
+  return nullptr;
+}
+
+std::string Engine::known_names() const {
+  std::vector<std::string> names;
+  for (const auto& slot : slots_) names.push_back(slot->spec.load.name);
+  return names.empty() ? "none" : fmt::format("{}", fmt::join(names, ", "));
+}
+
+void Engine::refuse(Job& job, const Error& error) {
+  ++stats_.failed;
+  job.sink(Failed{error});
+}
+
+void Engine::submit(GenerateRequest request, GenerateSink sink) {
+  ++stats_.requests;
+  Job job{std::move(request), std::move(sink), steady_s()};
+  Slot* slot = find_slot(job.request.model);
+  if (!slot) {
+    return refuse(job, Error(Code::kNotFound, fmt::format("model '{}' does not exist; this server has: {}",
+                                                          job.request.model, known_names())));
+  }
+  int64_t load = 0;
+  for (const auto& each : slots_) {
+    std::lock_guard lock(each->mutex);
+    load += static_cast<int64_t>(each->jobs.size()) + each->preparing + (each->worker ? each->worker->load() : 0);
+  }
+  if (load >= options_.max_queue) {
+    return refuse(job, Error(Code::kBusy, fmt::format("{} requests are waiting or running, the limit; try again later",
+                                                      load)));
+  }
+  {
+    std::lock_guard lock(slot->mutex);
+    if (!slot->is_stopping) {
+      slot->jobs.push_back(std::move(job));
+      slot->arrived.notify_one();
+      return;
+    }
+  }
+  refuse(job, Error(Code::kBusy, "the server is stopping"));
+}
+
+void Engine::cancel(const std::string& id) {
+  for (auto& slot : slots_) {
+    std::lock_guard lock(slot->mutex);
+    auto waiting = std::find_if(slot->jobs.begin(), slot->jobs.end(),
+                                [&](const Job& job) { return job.request.id == id; });
+    if (waiting != slot->jobs.end()) {
+      slot->jobs.erase(waiting);
+      ++stats_.cancelled;
+      return;
+    }
+    if (slot->preparing > 0) slot->cancelled_early.insert(id);
+    if (slot->worker) slot->worker->cancel(id);
+  }
+}
+
+void Engine::prepare_loop(Slot& slot) {
+  for (;;) {
+    Job job;
+    {
+      std::unique_lock lock(slot.mutex);
+      slot.arrived.wait(lock, [&] { return slot.is_stopping || !slot.jobs.empty(); });
+      if (slot.is_stopping) {
+        for (Job& left : slot.jobs) refuse(left, Error(Code::kCancelled, "the server is stopping"));
+        slot.jobs.clear();
+        return;
+      }
+      job = std::move(slot.jobs.front());
+      slot.jobs.pop_front();
+      slot.preparing = 1;
+    }
+    serve(slot, std::move(job));
+    std::lock_guard lock(slot.mutex);
+    slot.preparing = 0;
+    slot.cancelled_early.clear();
+  }
+}
+
+void Engine::serve(Slot& slot, Job job) {
+  try {
+    std::shared_ptr<LoadedModel> model = ensure_loaded(slot);
+    Result<PreparedRequest> prepared = prepare(slot, *model, job);
+    if (!prepared) return refuse(job, prepared.error());
+    std::lock_guard lock(slot.mutex);
+    if (slot.cancelled_early.count(prepared->request.id)) {
+      ++stats_.cancelled;
+      return;
+    }
+    slot.worker->submit(std::move(*prepared));
+  } catch (const Error& e) {
+    refuse(job, e);
+  } catch (const std::exception& e) {
+    refuse(job, Error(Code::kInternal, e.what()));
+  }
+}
+
+Result<PreparedRequest> Engine::prepare(const Slot& slot, LoadedModel& model, Job& job) const {
+  GenerateRequest& request = job.request;
+  PreparedRequest out;
+  if (const auto* ids = std::get_if<std::vector<int32_t>>(&request.prompt)) {
+    out.tokens = *ids;
+    for (int32_t id : out.tokens) {
+      if (id >= 0 && id < model.model().config().vocab) continue;
+      return unexpected(Code::kInvalidArgument, fmt::format("prompt: token id {} is outside the vocabulary of {}", id,
+                                                            model.model().config().vocab));
+    }
+  } else if (const auto* text = std::get_if<std::string>(&request.prompt)) {
+    out.tokens = model.tokenizer().encode(*text);
+  } else {
+    const auto& chat = std::get<ChatPrompt>(request.prompt);
+    if (!model.chat_template()) {
+      return unexpected(Code::kUnsupported, fmt::format("model '{}' has no chat template; use /v1/completions or set "
+                                                        "chat_template in its profile", model.name()));
+    }
+    Result<std::string> rendered = model.chat_template()->render(template_context(chat, model.tokenizer()));
+    if (!rendered) return Unexpected(rendered.error().within("chat template"));
+    out.tokens = chat_tokens(*rendered, model.tokenizer());
+  }
+  // A model needs something to continue: its BOS stands for the empty text.
+  if (out.tokens.empty()) {
+    std::optional<int32_t> start = model.tokenizer().bos() ? model.tokenizer().bos() : model.tokenizer().eos();
+    if (!start) return unexpected(Code::kInvalidArgument, "the prompt is empty");
+    out.tokens.push_back(*start);
+  }
+  const auto n = static_cast<int64_t>(out.tokens.size());
+  if (n >= model.context()) {
+    return unexpected(Code::kContextLength, fmt::format("the prompt has {} tokens, model '{}' has a context of {}; "
+                                                        "shorten the prompt or raise the model's context",
+                                                        n, model.name(), model.context()));
+  }
+  out.sampling = fill_in(request.sampling, slot.spec.defaults);
+  out.submitted_s = job.submitted_s;
+  out.request = std::move(request);
+  out.sink = job.sink;
+  return out;
+}
+
+std::shared_ptr<LoadedModel> Engine::ensure_loaded(Slot& slot) {
+  {
+    std::lock_guard lock(slot.mutex);
+    if (slot.worker && slot.worker->is_broken() && slot.worker->is_idle()) {
+      log::warn("{}: reloading after a failure", slot.spec.load.name);
+      slot.worker.reset();
+      slot.model.reset();
+    }
+    if (slot.model) return slot.model;
+  }
+  std::lock_guard one_at_a_time(load_mutex_);
+  {
+    std::lock_guard lock(slot.mutex);
+    if (slot.model) return slot.model;
+  }
+  const LoadOptions& options = slot.spec.load;
+  log::info("loading {} from {}", options.name, options.path);
+  const double start = steady_s();
+  double reported = start;
+  auto progress = [&](const LoadProgress& p) {
+    if (steady_s() - reported < 2) return;
+    reported = steady_s();
+    const double rate = static_cast<double>(p.done_bytes) / std::max(p.seconds, 1e-9);
+    log::info("loading {}: {} of {}, {}/s, {} left", options.name, format_bytes(p.done_bytes),
+              format_bytes(p.total_bytes), format_bytes(static_cast<int64_t>(rate)),
+              format_duration(static_cast<double>(p.total_bytes - p.done_bytes) / std::max(rate, 1.0)));
+  };
+  std::shared_ptr<LoadedModel> model =
+      LoadedModel::load(options, executor_, memory_, [&](int64_t) { return make_room(slot); }, progress);
+  const ModelSizes& sizes = model->sizes();
+  log::info("loaded {} in {}: weights {}, state {}, arena {}, context {}", options.name,
+            format_duration(steady_s() - start), format_bytes(sizes.weights_bytes), format_bytes(sizes.state_bytes),
+            format_bytes(sizes.arena_bytes), model->context());
+  std::lock_guard lock(slot.mutex);
+  slot.model = model;
+  slot.worker = std::make_unique<ModelWorker>(*model, stats_);
+  return model;
+}
+
+// Unloads the idle model that was used longest ago.
+bool Engine::make_room(const Slot& for_whom) {
+  std::vector<std::pair<double, Slot*>> idle;
+  for (auto& slot : slots_) {
+    if (slot.get() == &for_whom) continue;
+    std::lock_guard lock(slot->mutex);
+    if (slot->worker && slot->worker->is_idle() && slot->jobs.empty() && slot->preparing == 0) {
+      idle.emplace_back(slot->worker->last_used_s(), slot.get());
+    }
+  }
+  std::sort(idle.begin(), idle.end());
+  for (auto& [last_used, slot] : idle) {
+    if (unload_if_idle(*slot)) return true;
+  }
+  return false;
+}
+
+bool Engine::unload_if_idle(Slot& slot) {
+  std::lock_guard lock(slot.mutex);
+  bool is_idle = slot.worker && slot.worker->is_idle() && slot.jobs.empty() && slot.preparing == 0;
+  if (!is_idle) return false;
+  slot.worker.reset();
+  slot.model.reset();
+  log::info("unloaded {}", slot.spec.load.name);
+  return true;
+}
+
+bool Engine::unload(const std::string& name) {
+  Slot* slot = find_slot(name);
+  return slot && unload_if_idle(*slot);
+}
+
+Result<void> Engine::preload(const std::string& name) {
+  Slot* slot = find_slot(name);
+  if (!slot) {
+    return unexpected(Code::kNotFound, fmt::format("model '{}' does not exist; known: {}", name, known_names()));
+  }
+  try {
+    ensure_loaded(*slot);
+    return {};
+  } catch (const Error& e) {
+    return unexpected(e);
+  }
+}
+
+void Engine::housekeeping() {
+  std::unique_lock lock(stop_mutex_);
+  while (!stop_signal_.wait_for(lock, std::chrono::seconds(1), [&] { return is_stopping_; })) {
+    for (auto& slot : slots_) {
+      double idle_s = 0;
+      {
+        std::lock_guard slot_lock(slot->mutex);
+        if (!slot->worker || slot->spec.keep_alive_s < 0) continue;
+        idle_s = steady_s() - slot->worker->last_used_s();
+      }
+      if (idle_s > slot->spec.keep_alive_s) unload_if_idle(*slot);
+    }
+  }
+}
+
+std::vector<ModelSummary> Engine::models() const {
+  std::vector<ModelSummary> out;
+  for (const auto& slot : slots_) {
+    const ModelSpec& spec = slot->spec;
+    ModelSummary summary{.name = spec.load.name, .aliases = spec.aliases, .path = spec.load.path, .architecture = {},
+                         .context_tokens = spec.load.context};
+    struct stat file {};
+    if (::stat(spec.load.path.c_str(), &file) == 0) summary.created = file.st_mtime;
+    std::lock_guard lock(slot->mutex);
+    if (slot->model) {
+      summary.is_loaded = true;
+      summary.architecture = slot->model->architecture();
+      summary.context_tokens = slot->model->context();
+      summary.resident_bytes = slot->model->sizes().total_bytes();
+    }
+    out.push_back(std::move(summary));
+  }
+  return out;
+}
+
+EngineStats Engine::stats() const {
+  EngineStats out;
+  stats_.read(out);
+  for (const auto& slot : slots_) {
+    std::lock_guard lock(slot->mutex);
+    out.waiting += static_cast<int64_t>(slot->jobs.size()) + slot->preparing;
+    if (!slot->worker) continue;
+    ModelWorker::Pages pages = slot->worker->pages();
+    out.pages_total += pages.total;
+    out.pages_used += pages.used;
+    out.pages_cached += pages.cached;
+    out.running += pages.running;
+    out.waiting += pages.waiting;
+  }
+  governor::Budget& budget = memory_.budget();
+  out.budget_bytes = budget.limit_bytes();
+  out.leased_bytes = budget.leased_bytes();
+  for (const governor::Holding& held : budget.holdings()) out.leases.push_back({budget.pool(), held.holder, held.bytes});
+  return out;
+}
+
+void Engine::shutdown(double grace_s) {
+  {
+    std::lock_guard lock(stop_mutex_);
+    if (std::exchange(is_stopping_, true)) return;
+  }
+  stop_signal_.notify_all();
+  housekeeper_.join();
+  for (auto& slot : slots_) {
+    std::lock_guard lock(slot->mutex);
+    slot->is_stopping = true;
+    slot->arrived.notify_all();
+  }
+  const double end = steady_s() + grace_s;
+  auto is_busy = [&] {
+    return std::any_of(slots_.begin(), slots_.end(), [](const auto& slot) {
+      std::lock_guard lock(slot->mutex);
+      return slot->preparing > 0 || (slot->worker && !slot->worker->is_idle());
+    });
+  };
+  while (steady_s() < end && is_busy()) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  for (auto& slot : slots_) {
+    std::lock_guard lock(slot->mutex);
+    if (slot->worker) slot->worker->cancel_all();
+  }
+}
+
+}  // namespace hearth

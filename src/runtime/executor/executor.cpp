@@ -1,0 +1,211 @@
+#include "runtime/executor/executor.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "core/device/cuda.h"
+
+namespace hearth {
+namespace {
+
+double now_s() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+}  // namespace
+
+// What a Ctx calls between blocks. While a CUDA step is captured a cut closes one graph and opens the next; otherwise
+// other work may run here.
+class Executor::Cutter final : public CutPoint {
+ public:
+  Cutter(Executor& executor, const StepRequest& step) : executor_(executor), step_(step) {}
+
+  void cut() override {
+    if constexpr (cuda::kBuilt) {
+      if (capture_into) {
+        capture_into->push_back(cuda::Graph::end_capture(step_.lane.stream()));
+        cuda::Graph::begin_capture(step_.lane.stream());
+        return;
+      }
+    }
+    executor_.at_cut(step_);
+  }
+
+  std::vector<cuda::Graph>* capture_into = nullptr;
+
+ private:
+  Executor& executor_;
+  const StepRequest& step_;
+};
+
+Executor::Executor(Device device, const Caps& caps, int threads) : device_(device), caps_(caps), pool_(threads) {
+  owner_ = std::thread([this] { own_device(); });
+}
+
+Executor::~Executor() {
+  {
+    std::lock_guard lock(mutex_);
+    stop_ = true;
+  }
+  work_arrived_.notify_all();
+  owner_.join();
+}
+
+Result<void> Executor::run(const StepRequest& request) {
+  Waiting waiting{.step = &request};
+  return submit_and_wait(waiting);
+}
+
+Result<void> Executor::run_on_pool(FunctionRef<void(ThreadPool&)> work) {
+  Waiting waiting{.pool_work = &work};
+  return submit_and_wait(waiting);
+}
+
+Result<void> Executor::submit_and_wait(Waiting& waiting) {
+  std::unique_lock lock(mutex_);
+  waiting.arrival = arrivals_++;
+  waiting_.push_back(&waiting);
+  work_arrived_.notify_one();
+  work_done_.wait(lock, [&] { return waiting.is_done; });
+  if (waiting.error) return unexpected(*waiting.error);
+  return {};
+}
+
+void Executor::own_device() {
+  for (;;) {
+    Waiting* next = nullptr;
+    {
+      std::unique_lock lock(mutex_);
+      work_arrived_.wait(lock, [&] { return stop_ || !waiting_.empty(); });
+      if (stop_) return;
+      next = take_next(std::nullopt);
+    }
+    run_waiting(*next);
+  }
+}
+
+bool Executor::is_active(const Lane& lane) const {
+  return std::find(active_.begin(), active_.end(), &lane) != active_.end();
+}
+
+// The planned step among those that may run now: in a lane of its own, and at a cut only of a higher class.
+Executor::Waiting* Executor::take_next(std::optional<WorkClass> above) {
+  std::vector<WaitingStep> views;
+  std::vector<std::list<Waiting*>::iterator> places;
+  for (auto place = waiting_.begin(); place != waiting_.end(); ++place) {
+    const Waiting& w = **place;
+    WaitingStep view{.work_class = WorkClass::kBackground, .arrival = w.arrival};
+    if (w.step) {
+      view = {.work_class = w.step->work_class, .lane_served_s = w.step->lane.served_s,
+              .deadline_s = w.step->deadline_s, .arrival = w.arrival};
+    }
+    bool may_run = !above || (w.step && view.work_class < *above && !is_active(w.step->lane));
+    if (!may_run) continue;
+    views.push_back(view);
+    places.push_back(place);
+  }
+  std::optional<size_t> chosen = plan_slice(views);
+  if (!chosen) return nullptr;
+  Waiting* next = *places[*chosen];
+  waiting_.erase(places[*chosen]);
+  return next;
+}
+
+void Executor::run_waiting(Waiting& waiting) {
+  try {
+    if (waiting.step) {
+      run_step(*waiting.step);
+    } else {
+      (*waiting.pool_work)(pool_);
+    }
+  } catch (const Error& e) {
+    waiting.error = e;
+  } catch (const std::exception& e) {
+    waiting.error = Error(Code::kInternal, e.what());
+  }
+  finish(waiting);
+}
+
+void Executor::finish(Waiting& waiting) {
+  // Notified under the lock: the waiter may destroy `waiting` as soon as it sees is_done.
+  std::lock_guard lock(mutex_);
+  waiting.is_done = true;
+  work_done_.notify_all();
+}
+
+void Executor::run_step(const StepRequest& step) {
+  check(step.lane.arena().is_empty(), "a lane's arena is empty when a step begins");
+  if (step.is_cancelled()) throw Error(Code::kCancelled, "cancelled before the step began");
+  struct Active {
+    std::vector<const Lane*>& lanes;
+    ~Active() { lanes.pop_back(); }
+  };
+  active_.push_back(&step.lane);
+  Active active{active_};
+  const double start = now_s();
+  {
+    ThreadPool::Hold hold(pool_);
+    Cutter cutter(*this, step);
+    Ctx c{.device = device_, .caps = caps_, .arena = step.lane.arena(), .pool = &pool_, .stream = step.lane.stream(),
+          .observer = step.observer, .cut_point = &cutter};
+    if (device_.kind == DeviceKind::kCuda) {
+      run_captured(step, c);
+    } else {
+      step.body(c);
+    }
+  }
+  step.lane.served_s += now_s() - start;
+  steps_run_.fetch_add(1, std::memory_order_relaxed);
+  check(step.lane.arena().is_empty(), "a lane's arena is empty when a step ends");
+}
+
+// First run of a key eager, second captured and launched, later ones replayed slice by slice.
+void Executor::run_captured(const StepRequest& step, Ctx& c) {
+  if constexpr (cuda::kBuilt) {
+    auto* stream = step.lane.stream();
+    StepGraphs::Entry* entry = step.graph_key ? &step.lane.graphs().entry(*step.graph_key) : nullptr;
+    if (!entry || entry->eager_runs == 0) {
+      step.body(c);
+      cuda::synchronize(device_.index, stream);
+      if (entry) ++entry->eager_runs;
+      return;
+    }
+    if (entry->slices.empty()) {
+      std::vector<cuda::Graph> slices;
+      auto& cutter = static_cast<Cutter&>(*c.cut_point);
+      cutter.capture_into = &slices;
+      cuda::Graph::begin_capture(stream);
+      try {
+        step.body(c);
+        slices.push_back(cuda::Graph::end_capture(stream));
+      } catch (...) {
+        cuda::Graph::abandon_capture(stream);
+        throw;
+      }
+      cutter.capture_into = nullptr;
+      entry->slices = std::move(slices);
+    }
+    for (size_t i = 0; i < entry->slices.size(); ++i) {
+      if (i > 0) at_cut(step);
+      entry->slices[i].launch(stream);
+    }
+    cuda::synchronize(device_.index, stream);
+  }
+}
+
+void Executor::at_cut(const StepRequest& step) {
+  if (step.is_cancelled()) throw Error(Code::kCancelled, "cancelled at a cut");
+  for (;;) {
+    Waiting* urgent = nullptr;
+    {
+      std::lock_guard lock(mutex_);
+      if (waiting_.empty()) return;
+      urgent = take_next(step.work_class);
+    }
+    if (!urgent) return;
+    steps_at_cuts_.fetch_add(1, std::memory_order_relaxed);
+    run_waiting(*urgent);
+  }
+}
+
+}  // namespace hearth

@@ -1,0 +1,86 @@
+// Executor: one owner thread per device runs the steps of all lanes. A step is cut into slices at block boundaries; at
+// each cut a waiting step of a higher class runs in its own lane, and a cancelled step ends. run() may be called from
+// any thread and blocks it until its step is done. A step that throws fails alone: its lane's arena is empty again.
+#pragma once
+#include <condition_variable>
+#include <cstdint>
+#include <list>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "core/base/result.h"
+#include "core/device/ctx.h"
+#include "core/device/thread_pool.h"
+#include "runtime/executor/lane.h"
+#include "runtime/executor/plan_slice.h"
+
+namespace hearth {
+
+struct StepRequest {
+  Lane& lane;
+  WorkClass work_class = WorkClass::kInteractive;
+  std::optional<double> deadline_s;
+  /// CUDA: equal keys mean the same sequence of ops on the same addresses, so a captured step may be replayed.
+  /// Nothing: always eager.
+  std::optional<uint64_t> graph_key;
+  FunctionRef<void(Ctx&)> body;
+  FunctionRef<bool()> is_cancelled;
+  StepObserver* observer = nullptr;
+};
+
+class Executor {
+ public:
+  /// threads counts the owner; CUDA needs one.
+  Executor(Device device, const Caps& caps, int threads);
+  ~Executor();
+  Executor(const Executor&) = delete;
+
+  Device device() const { return device_; }
+  const Caps& caps() const { return caps_; }
+
+  /// Runs a step to its end. The error is what the body threw, or kCancelled.
+  Result<void> run(const StepRequest& request);
+  /// Runs host work on the owner thread and its pool when no step is running (loading weights).
+  Result<void> run_on_pool(FunctionRef<void(ThreadPool&)> work);
+
+  uint64_t steps_run() const { return steps_run_.load(std::memory_order_relaxed); }
+  uint64_t steps_run_at_cuts() const { return steps_at_cuts_.load(std::memory_order_relaxed); }
+
+ private:
+  struct Waiting {
+    const StepRequest* step = nullptr;                        // a step, or
+    const FunctionRef<void(ThreadPool&)>* pool_work = nullptr;  // pool work
+    uint64_t arrival = 0;
+    bool is_done = false;
+    std::optional<Error> error;
+  };
+  class Cutter;
+
+  Result<void> submit_and_wait(Waiting& waiting);
+  void own_device();
+  Waiting* take_next(std::optional<WorkClass> above);  // mutex_ held
+  bool is_active(const Lane& lane) const;
+  void run_waiting(Waiting& waiting);
+  void run_step(const StepRequest& step);
+  void run_captured(const StepRequest& step, Ctx& c);
+  void at_cut(const StepRequest& step);
+  void finish(Waiting& waiting);
+
+  const Device device_;
+  const Caps caps_;
+  ThreadPool pool_;
+  std::mutex mutex_;
+  std::condition_variable work_arrived_, work_done_;
+  std::list<Waiting*> waiting_;
+  uint64_t arrivals_ = 0;
+  bool stop_ = false;
+  std::vector<const Lane*> active_;  // lanes with a step in progress, outermost first; owner thread only
+  std::atomic<uint64_t> steps_run_{0}, steps_at_cuts_{0};
+  std::thread owner_;
+};
+
+}  // namespace hearth

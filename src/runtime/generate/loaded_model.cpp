@@ -1,0 +1,154 @@
+#include "runtime/generate/loaded_model.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "core/base/log.h"
+#include "core/base/units.h"
+#include "ops/index/copy.h"
+
+namespace hearth {
+namespace {
+
+// Pages of one layer as tensors over one storage each.
+State make_state(const StateSpec& spec, const SchedulerLimits& limits, DType dtype, Allocator& memory,
+                 std::string_view holder) {
+  State state;
+  state.group_of_layer = spec.group_of_layer;
+  for (int group : spec.group_of_layer) {
+    Shape shape{limits.pages[group], spec.kv_heads, limits.page_tokens, spec.head_dim};
+    KvPages pages{memory.tensor(dtype, shape, holder).value(), memory.tensor(dtype, shape, holder).value()};
+    state.layers.push_back(std::move(pages));
+  }
+  return state;
+}
+
+// Pages per group, scratch included: enough for `state_tokens`; a window group needs only what windows can show, and
+// as much again for prefixes worth keeping.
+std::vector<int64_t> page_counts(const StateSpec& spec, const LoadOptions& o, int64_t state_tokens) {
+  std::vector<int64_t> counts;
+  for (const StateGroup& group : spec.groups) {
+    int64_t pages = ceil_div(state_tokens, o.page_tokens);
+    if (group.kind == StateKind::kWindowPages) {
+      int64_t per_sequence = ceil_div(group.window + o.max_rows, o.page_tokens) + 2;
+      pages = std::min(pages, 2 * o.parallel * per_sequence);
+    }
+    counts.push_back(pages + 1);
+  }
+  return counts;
+}
+
+}  // namespace
+
+std::unique_ptr<LoadedModel> LoadedModel::load(const LoadOptions& options, Executor& executor, Allocator& memory,
+                                               const MakeRoom& make_room, const Progress& progress) {
+  const Checkpoint checkpoint = Checkpoint::open(options.path);
+  std::unique_ptr<LoadedModel> loaded(new LoadedModel(options, executor));
+  Weights sizing(checkpoint, executor.caps(), options.decodes_weights);
+  std::unique_ptr<LanguageModel> sized = bind_language_model(sizing);
+  loaded->size_everything(*sized, sizing);
+  for (;;) {
+    try {
+      loaded->take_memory(*sized, memory);
+      break;
+    } catch (const Error& e) {
+      loaded->slab_ = {};
+      loaded->state_ = {};
+      loaded->lane_.reset();
+      loaded->buffers_.reset();
+      if (e.code() != Code::kNoMemory || !make_room || !make_room(loaded->sizes_.total_bytes())) throw;
+    }
+  }
+  loaded->read_text(checkpoint);
+
+  Weights weights(checkpoint, executor.caps(), executor.device(), loaded->slab_, options.decodes_weights);
+  loaded->model_ = bind_language_model(weights);
+  executor.run_on_pool([&](ThreadPool& pool) { weights.load(pool, progress); }).value();
+  return loaded;
+}
+
+void LoadedModel::read_text(const Checkpoint& checkpoint) {
+  tokenizer_ = checkpoint.format == Checkpoint::Format::kGguf
+                   ? text::Tokenizer::from_gguf(checkpoint.config)
+                   : text::Tokenizer::from_json(checkpoint.tokenizer, checkpoint.tokenizer_config);
+  std::string source = options_.chat_template.empty() ? checkpoint.chat_template() : options_.chat_template;
+  if (source.empty()) return;
+  Result<text::Template> parsed = text::Template::parse(source);
+  // A broken template spoils chat only; the model still completes text.
+  if (parsed) {
+    template_ = std::move(*parsed);
+  } else {
+    log::warn("{}: chat template does not parse, chat requests will be refused: {}", name(), parsed.error().message());
+  }
+}
+
+void LoadedModel::size_everything(const LanguageModel& sized, const Weights& sizing) {
+  const int64_t own = sized.config().context;
+  int64_t context = options_.context > 0 ? options_.context : std::min(own, LoadOptions::default_context);
+  if (context > own) {
+    log::warn("{}: context {} is beyond the {} the model was made for; using {}", name(), context, own, own);
+    context = own;
+  }
+  int64_t state_tokens = options_.state_tokens > 0 ? options_.state_tokens : 2 * context;
+  state_tokens = std::clamp(state_tokens, context, std::max<int64_t>(options_.parallel, 1) * context);
+  limits_ = {.max_rows = options_.max_rows, .max_running = options_.parallel, .page_tokens = options_.page_tokens,
+             .context = context, .pages = page_counts(sized.state_spec(), options_, state_tokens)};
+
+  sizes_.weights_bytes = sizing.bytes();
+  for (size_t g = 0; g < limits_.pages.size(); ++g) {
+    sizes_.state_bytes += limits_.pages[g] * sized.state_spec().page_bytes(static_cast<int>(g), options_.page_tokens,
+                                                                          options_.state_dtype);
+  }
+  sizes_.batch_bytes = batch_buffer_bytes(batch_capacity(sized));
+  sizes_.arena_bytes = measure_arena(sized);
+}
+
+BatchCapacity LoadedModel::batch_capacity(const LanguageModel& model) const {
+  return {.rows = limits_.max_rows, .seqs = limits_.max_running,
+          .max_pages = ceil_div(limits_.context, limits_.page_tokens), .page_tokens = limits_.page_tokens,
+          .groups = static_cast<int>(model.state_spec().groups.size()), .vocab = model.config().vocab};
+}
+
+// The peak of the widest step, and of the narrowest: a kernel may take more scratch for one row than for many.
+int64_t LoadedModel::measure_arena(const LanguageModel& sized) const {
+  RawAllocator meta({DeviceKind::kMeta});
+  State state = make_state(sized.state_spec(), limits_, options_.state_dtype, meta, "sizing");
+  int64_t peak = 0;
+  const int64_t max_pages = ceil_div(limits_.context, limits_.page_tokens);
+  for (int64_t rows = limits_.max_rows; rows >= 1; rows /= 2) {
+    Arena arena;
+    Ctx c{.device = {DeviceKind::kMeta}, .caps = executor_.caps(), .arena = arena};
+    const int64_t seqs = std::min(rows, limits_.max_running);
+    Batch batch = meta_batch({.rows = rows, .seqs = seqs, .keep = seqs, .max_pages = max_pages},
+                             static_cast<int>(sized.state_spec().groups.size()), meta);
+    sized.forward(c, batch, state);
+    peak = std::max(peak, arena.peak_bytes());
+  }
+  return round_up(peak, 4 * KiB);
+}
+
+void LoadedModel::take_memory(const LanguageModel& sized, Allocator& memory) {
+  slab_ = memory.allocate(sizes_.weights_bytes, "weights " + name()).value();
+  state_ = make_state(sized.state_spec(), limits_, options_.state_dtype, memory, "state " + name());
+  lane_ = std::make_unique<Lane>(name(), memory.device(),
+                                 memory.allocate(sizes_.arena_bytes, "arena " + name()).value());
+  buffers_ = std::make_unique<BatchBuffers>(memory, batch_capacity(sized), "batch " + name());
+}
+
+Result<void> LoadedModel::step(std::span<const Scheduler::Piece> pieces, WorkClass work_class,
+                               FunctionRef<bool()> is_cancelled, StepObserver* observer) {
+  const Batch batch = buffers_->fill(pieces, lane_->stream());
+  auto body = [&](Ctx& c) { copy_into(c, model_->forward(c, batch, state_), buffers_->logits()); };
+  const BatchSizes& s = batch.sizes;
+  const auto key = static_cast<uint64_t>(((s.rows * 4096 + s.seqs) * 4096 + s.keep) * 65536 + s.max_pages);
+  Result<void> done = executor_.run({.lane = *lane_, .work_class = work_class, .graph_key = key, .body = body,
+                                     .is_cancelled = is_cancelled, .observer = observer});
+  if (!done) return done;
+  int64_t kept = 0;
+  for (const Scheduler::Piece& piece : pieces) kept += piece.kept_rows();
+  buffers_->fetch_logits(kept, lane_->stream());
+  return {};
+}
+
+}  // namespace hearth

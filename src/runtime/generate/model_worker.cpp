@@ -1,0 +1,292 @@
+#include "runtime/generate/model_worker.h"
+
+#include <algorithm>
+
+#include "core/base/log.h"
+
+namespace hearth {
+
+// One completion of a request.
+struct ModelWorker::Choice {
+  Choice(int index, const PreparedRequest& prepared, const text::Tokenizer& tokenizer)
+      : index(index), sampler(seeded(prepared.sampling, index)), decoder(tokenizer, {.at_start = false}),
+        stops(prepared.request.stop) {
+    sequence.tokens = prepared.tokens;
+    sequence.prompt_tokens = static_cast<int64_t>(prepared.tokens.size());
+    sampler.see_prompt(prepared.tokens);
+  }
+  static SamplingParams seeded(SamplingParams params, int index) {
+    params.seed += static_cast<uint64_t>(index);
+    return params;
+  }
+  int64_t generated() const { return static_cast<int64_t>(sequence.tokens.size()) - sequence.prompt_tokens; }
+
+  int index;
+  Sequence sequence;
+  Sampler sampler;
+  text::StreamDecoder decoder;
+  StopMatcher stops;
+  std::vector<TokenLogprob> held_logprobs;  // of tokens whose text is not out yet
+  bool is_finished = false;
+};
+
+struct ModelWorker::Active {
+  PreparedRequest prepared;
+  std::vector<std::unique_ptr<Choice>> choices;
+  int64_t max_tokens = 0;
+  double started_s = 0, first_token_s = 0, last_token_s = 0;
+  bool is_cancelled = false, is_done = false;
+
+  void send(GenerateEvent event) {
+    if (!is_cancelled) prepared.sink(std::move(event));
+  }
+};
+
+ModelWorker::ModelWorker(LoadedModel& model, StatsBook& stats)
+    : model_(model), stats_(stats), scheduler_(model.model().state_spec(), model.scheduler_limits()) {
+  last_used_s_ = steady_s();
+  publish_pages();
+  thread_ = std::thread([this] { loop(); });
+}
+
+ModelWorker::~ModelWorker() {
+  {
+    std::lock_guard lock(mutex_);
+    stop_ = true;
+    inbox_.cancel_all = true;
+    cancel_step_ = true;
+  }
+  arrived_.notify_all();
+  thread_.join();
+}
+
+void ModelWorker::submit(PreparedRequest request) {
+  ++load_;
+  std::lock_guard lock(mutex_);
+  inbox_.requests.push_back(std::move(request));
+  arrived_.notify_one();
+}
+
+void ModelWorker::cancel(const std::string& id) {
+  std::lock_guard lock(mutex_);
+  inbox_.cancelled.insert(id);
+  arrived_.notify_one();
+}
+
+void ModelWorker::cancel_all() {
+  std::lock_guard lock(mutex_);
+  inbox_.cancel_all = true;
+  cancel_step_ = true;
+  arrived_.notify_one();
+}
+
+ModelWorker::Pages ModelWorker::pages() const {
+  std::lock_guard lock(pages_mutex_);
+  return pages_;
+}
+
+void ModelWorker::publish_pages() {
+  Pages now{.total = scheduler_.total_pages(), .cached = scheduler_.cached_pages(), .running = scheduler_.running(),
+            .waiting = scheduler_.waiting(), .preemptions = scheduler_.preemptions()};
+  now.used = now.total - scheduler_.free_pages() - now.cached;
+  std::lock_guard lock(pages_mutex_);
+  stats_.preempted += now.preemptions - pages_.preemptions;
+  pages_ = now;
+}
+
+void ModelWorker::loop() {
+  for (;;) {
+    Inbox inbox = wait_for_inbox();
+    {
+      std::lock_guard lock(mutex_);
+      if (stop_ && active_.empty() && inbox.requests.empty()) return;
+    }
+    take_inbox(std::move(inbox));
+    drop_cancelled();
+    if (!scheduler_.is_idle()) run_one_step();
+    retire();
+    publish_pages();
+  }
+}
+
+// Blocks only when there is nothing to compute.
+ModelWorker::Inbox ModelWorker::wait_for_inbox() {
+  std::unique_lock lock(mutex_);
+  arrived_.wait(lock, [&] {
+    return stop_ || !scheduler_.is_idle() || !inbox_.requests.empty() || !inbox_.cancelled.empty() || inbox_.cancel_all;
+  });
+  return std::exchange(inbox_, {});
+}
+
+void ModelWorker::take_inbox(Inbox inbox) {
+  for (PreparedRequest& request : inbox.requests) begin(std::move(request));
+  for (auto& active : active_) {
+    if (inbox.cancelled.count(active->prepared.request.id)) active->is_cancelled = true;
+  }
+  if (!inbox.cancel_all) return;
+  cancel_step_ = false;
+  for (auto& active : active_) {
+    active->send(Failed{Error(Code::kCancelled, "the server is stopping or the model was unloaded")});
+    active->is_cancelled = true;
+  }
+}
+
+void ModelWorker::begin(PreparedRequest prepared) {
+  auto active = std::make_unique<Active>();
+  active->prepared = std::move(prepared);
+  const GenerateRequest& request = active->prepared.request;
+  const auto prompt = static_cast<int64_t>(active->prepared.tokens.size());
+  active->max_tokens = std::min(request.max_tokens.value_or(model_.context()), model_.context() - prompt);
+  active->started_s = steady_s();
+  stats_.queue_s.add(active->started_s - active->prepared.submitted_s);
+  for (int i = 0; i < request.choices; ++i) {
+    active->choices.push_back(std::make_unique<Choice>(i, active->prepared, model_.tokenizer()));
+    Sequence& sequence = active->choices.back()->sequence;
+    if (i > 0) sequence.waits_for = &active->choices[0]->sequence;
+    scheduler_.add(sequence);
+  }
+  active->send(Started{model_.name(), prompt});
+  active_.push_back(std::move(active));
+}
+
+void ModelWorker::drop_cancelled() {
+  for (auto& active : active_) {
+    if (!active->is_cancelled || active->is_done) continue;
+    for (auto& choice : active->choices) {
+      if (!choice->is_finished) scheduler_.remove(choice->sequence);
+    }
+    active->is_done = true;
+    ++stats_.cancelled;
+  }
+}
+
+void ModelWorker::run_one_step() {
+  std::vector<Scheduler::Piece> pieces = scheduler_.plan();
+  if (pieces.empty()) return;
+  WorkClass work_class = WorkClass::kBackground;
+  for (const Scheduler::Piece& piece : pieces) work_class = std::min(work_class, piece.sequence->work_class);
+  // A step is given up at a cut only when nobody in it wants the result any more.
+  auto is_cancelled = [&] {
+    if (cancel_step_) return true;
+    std::lock_guard lock(mutex_);
+    if (inbox_.cancelled.empty()) return false;
+    return std::all_of(pieces.begin(), pieces.end(), [&](const Scheduler::Piece& piece) {
+      return inbox_.cancelled.count(owner_of(piece.sequence, nullptr)->prepared.request.id) > 0;
+    });
+  };
+  Result<void> done = model_.step(pieces, work_class, is_cancelled);
+  ++stats_.steps;
+  if (done) {
+    commit_step(pieces);
+  } else if (done.error().code() != Code::kCancelled) {
+    fail_step(pieces, done.error());
+  }
+}
+
+void ModelWorker::commit_step(const std::vector<Scheduler::Piece>& pieces) {
+  scheduler_.commit(pieces);
+  int64_t row = 0;
+  for (const Scheduler::Piece& piece : pieces) {
+    if (!piece.is_sampled()) continue;
+    Choice* choice = nullptr;
+    Active* active = owner_of(piece.sequence, &choice);
+    accept_token(*active, *choice, model_.buffers().logits_row(row++));
+  }
+}
+
+void ModelWorker::accept_token(Active& active, Choice& choice, std::span<const float> logits) {
+  const GenerateRequest& request = active.prepared.request;
+  if (choice.generated() == 0 && active.max_tokens <= 0) return finish_choice(active, choice, FinishReason::kLength);
+  const int32_t token = choice.sampler.sample(logits);
+  const double now = steady_s();
+  if (active.first_token_s == 0) {
+    active.first_token_s = now;
+    stats_.first_token_s.add(now - active.prepared.submitted_s);
+  } else {
+    stats_.token_s.add(now - active.last_token_s);
+  }
+  active.last_token_s = now;
+  ++stats_.generated_tokens;
+  choice.sequence.tokens.push_back(token);
+  if (!request.ignore_end && model_.tokenizer().is_end(token)) return finish_choice(active, choice, FinishReason::kStop);
+
+  if (request.logprobs) {
+    TokenLogprob entry = token_logprob(logits, token, request.top_logprobs);
+    entry.text = model_.tokenizer().piece(token);
+    for (const auto& [other, logprob] : entry.top) entry.top_text.push_back(model_.tokenizer().piece(other));
+    choice.held_logprobs.push_back(std::move(entry));
+  }
+  StopMatcher::Out out = choice.stops.push(choice.decoder.push(token));
+  if (!out.text.empty()) {
+    active.send(Delta{choice.index, std::move(out.text), std::exchange(choice.held_logprobs, {})});
+  }
+  if (out.is_stopped) {
+    choice.stops.flush();
+    return finish_choice(active, choice, FinishReason::kStop);
+  }
+  if (choice.generated() >= active.max_tokens) finish_choice(active, choice, FinishReason::kLength);
+}
+
+void ModelWorker::finish_choice(Active& active, Choice& choice, FinishReason reason) {
+  // A stop string swallowed by flush() above leaves nothing here; otherwise what was held back is real text.
+  StopMatcher::Out out = choice.stops.push(choice.decoder.flush());
+  std::string rest = out.is_stopped ? out.text : out.text + choice.stops.flush();
+  if (!rest.empty() || !choice.held_logprobs.empty()) {
+    active.send(Delta{choice.index, std::move(rest), std::exchange(choice.held_logprobs, {})});
+  }
+  choice.is_finished = true;
+  scheduler_.remove(choice.sequence);
+  active.send(Finished{choice.index, reason});
+  bool all = std::all_of(active.choices.begin(), active.choices.end(), [](const auto& c) { return c->is_finished; });
+  if (all) finish_request(active);
+}
+
+void ModelWorker::finish_request(Active& active) {
+  Usage usage;
+  usage.prompt_tokens = static_cast<int64_t>(active.prepared.tokens.size());
+  usage.cached_tokens = active.choices[0]->sequence.cached_tokens;
+  for (const auto& choice : active.choices) usage.completion_tokens += choice->generated();
+  const double now = steady_s();
+  usage.queue_s = active.started_s - active.prepared.submitted_s;
+  usage.prefill_s = (active.first_token_s > 0 ? active.first_token_s : now) - active.started_s;
+  usage.decode_s = active.first_token_s > 0 ? active.last_token_s - active.first_token_s : 0;
+  stats_.prompt_tokens += static_cast<uint64_t>(usage.prompt_tokens);
+  stats_.cached_tokens += static_cast<uint64_t>(usage.cached_tokens);
+  stats_.request_s.add(now - active.prepared.submitted_s);
+  active.is_done = true;
+  active.send(Done{usage});
+}
+
+void ModelWorker::fail_step(const std::vector<Scheduler::Piece>& pieces, const Error& error) {
+  log::error("{}: a step failed: {}", model_.name(), error.message());
+  if (error.code() == Code::kInternal || error.code() == Code::kDevice) is_broken_ = true;
+  for (const Scheduler::Piece& piece : pieces) {
+    Active* active = owner_of(piece.sequence, nullptr);
+    if (active->is_done) continue;
+    for (auto& choice : active->choices) {
+      if (!choice->is_finished) scheduler_.remove(choice->sequence);
+    }
+    active->is_done = true;
+    ++stats_.failed;
+    active->send(Failed{error});
+  }
+}
+
+ModelWorker::Active* ModelWorker::owner_of(const Sequence* sequence, Choice** choice) {
+  for (auto& active : active_) {
+    for (auto& candidate : active->choices) {
+      if (&candidate->sequence != sequence) continue;
+      if (choice) *choice = candidate.get();
+      return active.get();
+    }
+  }
+  throw Error::bug("a scheduled sequence belongs to no request");
+}
+
+void ModelWorker::retire() {
+  auto done = std::erase_if(active_, [](const auto& active) { return active->is_done; });
+  load_ -= static_cast<int64_t>(done);
+  if (done) last_used_s_ = steady_s();
+}
+
+}  // namespace hearth

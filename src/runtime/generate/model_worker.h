@@ -1,0 +1,98 @@
+// ModelWorker: the loop that answers requests with one loaded model. Its thread alone touches scheduler, sequences and
+// samplers; other threads hand it prepared requests and cancellations through an inbox. A step that fails fails the
+// requests in it and nobody else; a bug (check) marks the worker broken, so that the engine reloads the model.
+#pragma once
+#include <atomic>
+#include <condition_variable>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <unordered_set>
+#include <vector>
+
+#include "runtime/generate/loaded_model.h"
+#include "runtime/generate/sampler.h"
+#include "runtime/generate/stats.h"
+#include "runtime/generate/stop_matcher.h"
+#include "runtime/request.h"
+
+namespace hearth {
+
+/// A request after template and tokenizer.
+struct PreparedRequest {
+  GenerateRequest request;
+  SamplingParams sampling;
+  std::vector<int32_t> tokens;
+  GenerateSink sink;
+  double submitted_s = 0;   // steady clock
+};
+
+class ModelWorker {
+ public:
+  ModelWorker(LoadedModel& model, StatsBook& stats);
+  ~ModelWorker();
+  ModelWorker(const ModelWorker&) = delete;
+
+  void submit(PreparedRequest request);
+  /// Ends a request at the next cut; nothing more is sent to its sink.
+  void cancel(const std::string& id);
+  /// Ends every request with kCancelled.
+  void cancel_all();
+
+  bool is_idle() const { return load_.load() == 0; }
+  /// Requests waiting or running.
+  int64_t load() const { return load_.load(); }
+  bool is_broken() const { return is_broken_.load(); }
+  double last_used_s() const { return last_used_s_.load(); }
+
+  struct Pages {
+    int64_t total = 0, used = 0, cached = 0, running = 0, waiting = 0;
+    uint64_t preemptions = 0;
+  };
+  Pages pages() const;
+
+ private:
+  struct Choice;
+  struct Active;
+  struct Inbox {
+    std::vector<PreparedRequest> requests;
+    std::unordered_set<std::string> cancelled;
+    bool cancel_all = false;
+  };
+
+  void loop();
+  Inbox wait_for_inbox();
+  void take_inbox(Inbox inbox);
+  void begin(PreparedRequest request);
+  void drop_cancelled();
+  void run_one_step();
+  void commit_step(const std::vector<Scheduler::Piece>& pieces);
+  void accept_token(Active& active, Choice& choice, std::span<const float> logits);
+  void finish_choice(Active& active, Choice& choice, FinishReason reason);
+  void finish_request(Active& active);
+  void fail_step(const std::vector<Scheduler::Piece>& pieces, const Error& error);
+  void retire();
+  void publish_pages();
+  Active* owner_of(const Sequence* sequence, Choice** choice);
+
+  LoadedModel& model_;
+  StatsBook& stats_;
+  Scheduler scheduler_;
+  std::vector<std::unique_ptr<Active>> active_;
+
+  std::mutex mutex_;
+  std::condition_variable arrived_;
+  Inbox inbox_;
+  bool stop_ = false;
+  std::atomic<int64_t> load_{0};
+  std::atomic<bool> is_broken_{false};
+  std::atomic<bool> cancel_step_{false};   // everything in the running step was cancelled
+  std::atomic<double> last_used_s_{0};
+  mutable std::mutex pages_mutex_;
+  Pages pages_;
+  std::thread thread_;
+};
+
+}  // namespace hearth

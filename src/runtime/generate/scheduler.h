@@ -1,0 +1,81 @@
+// Scheduler: which tokens of which sequences the next step computes. It owns the page pools and the prefix cache and
+// touches no device: plan() decides, commit() records. Decoding sequences come first (one row each), then prompts in
+// chunks, oldest first, up to max_rows. When pages run out cached blocks go first, then the youngest sequence of the
+// lowest class is preempted: its pages are dropped and it is computed again later, so nothing deadlocks as long as one
+// sequence fits alone (admission checks that). One thread.
+#pragma once
+#include <cstdint>
+#include <deque>
+#include <span>
+#include <vector>
+
+#include "core/base/result.h"
+#include "runtime/generate/sequence.h"
+
+namespace hearth {
+
+struct SchedulerLimits {
+  int64_t max_rows = 256;       // rows of one step
+  int64_t max_running = 8;      // sequences that hold pages
+  int64_t page_tokens = 32;
+  int64_t context = 0;          // tokens one sequence may have
+  std::vector<int64_t> pages;   // per state group, the scratch page included
+  bool reuse_prefixes = true;
+};
+
+class Scheduler {
+ public:
+  Scheduler(const StateSpec& spec, SchedulerLimits limits);
+
+  struct Piece {  // tokens [first, first + count) of a sequence
+    Sequence* sequence = nullptr;
+    int64_t first = 0, count = 0;
+    bool keeps_all = false;  // every row's logits are wanted (perplexity), not just the last one's
+
+    /// The last row's logits are wanted: the piece reaches the end of what is known.
+    bool is_sampled() const { return first + count == static_cast<int64_t>(sequence->tokens.size()); }
+    int64_t kept_rows() const { return keeps_all ? count : is_sampled(); }
+  };
+
+  /// Queues a sequence; it must stay alive until remove().
+  void add(Sequence& sequence);
+  /// Chooses the next step and takes its pages. Empty when there is nothing to do.
+  std::vector<Piece> plan();
+  /// The step ran: its tokens are computed, finished blocks enter the prefix cache.
+  void commit(std::span<const Piece> pieces);
+  /// Forgets a sequence, running or waiting, and drops its pages.
+  void remove(Sequence& sequence);
+
+  bool is_idle() const { return running_.empty() && waiting_.empty(); }
+  int64_t running() const { return static_cast<int64_t>(running_.size()); }
+  int64_t waiting() const { return static_cast<int64_t>(waiting_.size()); }
+  uint64_t preemptions() const { return preemptions_; }
+  int64_t total_pages() const;
+  int64_t free_pages() const;
+  int64_t cached_pages() const;   // held by nobody but the prefix cache
+  /// Empties the prefix cache.
+  void drop_cache() { cache_.clear(); }
+
+ private:
+  bool plan_piece(Sequence& sequence, int64_t rows_left, std::vector<Piece>& pieces);
+  bool reserve(Sequence& sequence, int64_t tokens);
+  bool take_block(BlockPages& block);
+  bool make_room_for(Sequence& sequence, int64_t tokens, const std::vector<Piece>& planned);
+  Sequence* choose_victim(const Sequence& for_whom, const std::vector<Piece>& planned) const;
+  void preempt(Sequence& sequence);
+  void drop_behind_windows(Sequence& sequence);
+  void drop_pages(Sequence& sequence);
+  void start(Sequence& sequence);
+  void register_blocks(Sequence& sequence);
+
+  const StateSpec spec_;
+  const SchedulerLimits limits_;
+  std::vector<PagePool> pools_;
+  PrefixCache cache_;
+  std::deque<Sequence*> waiting_;   // oldest first
+  std::vector<Sequence*> running_;  // in order of arrival
+  uint64_t arrivals_ = 0;
+  uint64_t preemptions_ = 0;
+};
+
+}  // namespace hearth

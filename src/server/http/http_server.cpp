@@ -1,0 +1,844 @@
+// The server over Boost.Asio and Beast's parser. Every Connection runs on the one network thread as a state machine:
+//
+//   kIdle -> kHeader -> kBody -> kHandling -> kIdle ... or kLinger -> closed
+//
+// One read is outstanding in every state: while a handler works it notices the client hanging up and keeps pipelined
+// bytes for later. One deadline timer follows the state; a second one watches that the client takes what is written.
+#include "server/http/http_server.h"
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <unordered_set>
+
+#include <boost/asio.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/http.hpp>
+#include <fmt/format.h>
+
+#include "core/base/log.h"
+#include "server/http/guard.h"
+#include "server/http/router.h"
+#include "server/http/wire.h"
+
+namespace hearth::http {
+namespace {
+
+namespace asio = boost::asio;
+namespace beast = boost::beast;
+using asio::ip::tcp;
+using boost::system::error_code;
+using SteadyTime = std::chrono::steady_clock::time_point;
+
+constexpr size_t kReadBytes = 16 << 10;
+constexpr uint64_t kSmallBody = 64 << 10;       // refused requests with such a body keep their connection
+constexpr int64_t kLingerBytes = 64 << 20;      // read and dropped after an early refusal, so that it arrives
+constexpr double kLingerSeconds = 2;
+constexpr double kOverloadedSeconds = 2;        // what a connection above the limit gets to hear its 503
+constexpr int kOverloadedConnections = 64;      // above the limit plus this, connections are dropped unheard
+constexpr double kAbortSeconds = 1;             // a handler's time to say why it ends
+
+std::chrono::steady_clock::duration seconds(double value) {
+  return std::chrono::duration_cast<std::chrono::steady_clock::duration>(std::chrono::duration<double>(value));
+}
+
+double since(SteadyTime start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+// The path as it was sent (never decoded: a line break must not reach the log), shortened.
+std::string loggable(std::string_view target) {
+  std::string out(target.substr(0, std::min<size_t>(target.find('?'), 200)));
+  std::replace_if(out.begin(), out.end(), [](unsigned char c) { return c <= 0x20 || c >= 0x7f; }, '?');
+  return out;
+}
+
+class Connection;
+
+// What all connections share. Outlives the server object while an engine still holds a writer.
+struct Core {
+  Core(ServerOptions the_options, std::vector<Route> routes, RequestObserver the_observer)
+      : options(std::move(the_options)), router(std::move(routes)), observer(std::move(the_observer)) {}
+
+  const ServerOptions options;
+  const Router router;
+  const RequestObserver observer;
+  asio::io_context io{1};
+  asio::thread_pool* workers = nullptr;
+  bool is_loopback = true;
+
+  // Network thread only.
+  std::unordered_set<Connection*> connections;
+  bool is_draining = false;
+
+  std::atomic<int> open{0};
+  std::mutex mutex;
+  std::condition_variable all_closed;
+  bool takes_posts = true;  // under mutex; false once nobody runs `io` any more
+
+  bool on_network_thread() { return io.get_executor().running_in_this_thread(); }
+
+  template <class Work>
+  void post(Work work) {
+    std::lock_guard lock(mutex);
+    if (takes_posts) asio::post(io, std::move(work));
+  }
+  template <class Work>
+  void dispatch(Work work) {
+    if (on_network_thread()) {
+      work();
+    } else {
+      post(std::move(work));
+    }
+  }
+};
+
+struct AbortState {
+  std::atomic<bool> is_aborted{false};
+  AbortReason reason = AbortReason::kHungUp;  // network thread only
+};
+
+class Connection : public std::enable_shared_from_this<Connection> {
+ public:
+  Connection(std::shared_ptr<Core> core, tcp::socket socket, bool is_overloaded)
+      : core_(std::move(core)), socket_(std::move(socket)), deadline_(core_->io), write_deadline_(core_->io),
+        is_overloaded_(is_overloaded) {}
+
+  // All of these run on the network thread.
+  void start();
+  void drain();                    // close when idle, else after the running request
+  void abort(AbortReason reason);  // tell the handler; a client that can still hear is left to it
+  void close();
+
+  // From the writer of request number `sequence`; stale calls do nothing.
+  void answer(uint64_t sequence, HttpResponse response);
+  void start_stream(uint64_t sequence, HttpResponse head);
+  void stream_text(uint64_t sequence, std::string_view text);
+  void finish_stream(uint64_t sequence);
+  void abandoned(uint64_t sequence);
+  void watch_abort(uint64_t sequence, std::function<void(AbortReason)> callback);
+
+  Core& core() { return *core_; }
+  std::shared_ptr<Core> shared_core() { return core_; }
+  size_t unsent_bytes() const { return unsent_bytes_; }
+
+ private:
+  enum class State { kIdle, kHeader, kBody, kHandling, kLinger, kClosed };
+  using Parser = beast::http::request_parser<beast::http::string_body>;
+
+  void arm(double after_s);
+  void on_deadline();
+  void on_handling_deadline();
+  void read();
+  void on_read(error_code failure, size_t bytes);
+  void process();
+  void begin_request();
+  void parse();
+  void parse_failed(error_code failure);
+  void on_header();
+  void take_head(const beast::http::request<beast::http::string_body>& message);
+  std::optional<HttpResponse> refusal(const beast::http::request<beast::http::string_body>& message);
+  HttpResponse options_response(const RouteMatch& match) const;
+  void expect_body();
+  void dispatch_request();
+  void run_handler();
+  void send_response(HttpResponse response);
+  void refuse_and_close(int status, std::string message);
+  void send(std::string_view text);
+  void pump();
+  void on_written(error_code failure, size_t bytes);
+  void arm_write_deadline();
+  void answered();
+  void linger();
+  void record();
+  bool is_current(uint64_t sequence) const { return sequence == sequence_ && state_ == State::kHandling; }
+
+  std::shared_ptr<Core> core_;
+  tcp::socket socket_;
+  asio::steady_timer deadline_, write_deadline_;
+  const bool is_overloaded_;
+  State state_ = State::kIdle;
+  bool reading_ = false;
+  std::array<char, kReadBytes> incoming_;
+  beast::flat_buffer buffer_;
+  int64_t lingered_bytes_ = 0;
+
+  // The request being read or answered.
+  std::optional<Parser> parser_;
+  uint64_t sequence_ = 0;
+  HttpRequest request_;
+  const Route* route_ = nullptr;
+  std::string cors_origin_;
+  std::optional<HttpResponse> refusal_;
+  SteadyTime begun_;
+  bool keep_alive_ = true, is_head_ = false, is_recorded_ = true;
+  bool is_read_whole_ = false;  // nothing of the request is still on its way
+
+  // Its answer.
+  std::shared_ptr<AbortState> abort_state_;
+  std::function<void(AbortReason)> abort_callback_;
+  bool head_sent_ = false, is_answered_ = false;
+  Framing framing_ = Framing::kLength;
+  int status_ = 0;
+  int64_t sent_bytes_ = 0;
+
+  std::string outbox_, writing_;
+  size_t written_ = 0;
+  bool write_pending_ = false;
+  std::atomic<size_t> unsent_bytes_{0};
+};
+
+// ResponseWriter of one request.
+class Reply final : public ResponseWriter {
+ public:
+  Reply(std::shared_ptr<Connection> connection, uint64_t sequence, std::shared_ptr<AbortState> abort)
+      : connection_(std::move(connection)), sequence_(sequence), abort_(std::move(abort)) {}
+  ~Reply() override {
+    // Not inline: this may be the network thread in the middle of the connection's own work.
+    std::shared_ptr<Core> core = connection_->shared_core();
+    core->post([connection = std::move(connection_), sequence = sequence_] { connection->abandoned(sequence); });
+  }
+
+  void respond(HttpResponse response) override {
+    connection_->core().dispatch([connection = connection_, sequence = sequence_, response = std::move(response)]() mutable {
+      connection->answer(sequence, std::move(response));
+    });
+  }
+  void start_stream(HttpResponse head) override {
+    connection_->core().dispatch([connection = connection_, sequence = sequence_, head = std::move(head)]() mutable {
+      connection->start_stream(sequence, std::move(head));
+    });
+  }
+  void write(std::string text) override {
+    connection_->core().dispatch([connection = connection_, sequence = sequence_, text = std::move(text)] {
+      connection->stream_text(sequence, text);
+    });
+  }
+  void finish() override {
+    connection_->core().dispatch(
+        [connection = connection_, sequence = sequence_] { connection->finish_stream(sequence); });
+  }
+  size_t unsent_bytes() const override { return connection_->unsent_bytes(); }
+  bool is_aborted() const override { return abort_->is_aborted; }
+  void on_abort(std::function<void(AbortReason)> callback) override {
+    connection_->core().dispatch(
+        [connection = connection_, sequence = sequence_, abort = abort_, callback = std::move(callback)]() mutable {
+          if (abort->is_aborted) return callback(abort->reason);
+          connection->watch_abort(sequence, std::move(callback));
+        });
+  }
+  void post(std::function<void()> work) override { connection_->core().post(std::move(work)); }
+
+ private:
+  std::shared_ptr<Connection> connection_;
+  const uint64_t sequence_;
+  std::shared_ptr<AbortState> abort_;
+};
+
+// ---- Reading ----
+
+void Connection::start() {
+  error_code ignored;
+  socket_.set_option(tcp::no_delay(true), ignored);
+  auto remote = socket_.remote_endpoint(ignored);
+  request_.remote = ignored ? "unknown" : fmt::format("{}:{}", remote.address().to_string(), remote.port());
+  core_->connections.insert(this);
+  ++core_->open;
+  arm(is_overloaded_ ? kOverloadedSeconds : core_->options.header_timeout_s);
+  read();
+}
+
+void Connection::arm(double after_s) {
+  if (after_s <= 0) return void(deadline_.cancel());
+  deadline_.expires_after(seconds(after_s));
+  deadline_.async_wait([self = shared_from_this()](error_code failure) {
+    // A wait that fired just before it was armed anew arrives without an error.
+    bool is_due = self->deadline_.expiry() <= std::chrono::steady_clock::now();
+    if (!failure && is_due && self->state_ != State::kClosed) self->on_deadline();
+  });
+}
+
+void Connection::on_deadline() {
+  switch (state_) {
+    case State::kHeader: return refuse_and_close(408, "the request's header did not arrive in time");
+    case State::kBody: return refuse_and_close(408, "the request's body did not arrive in time");
+    case State::kHandling: return on_handling_deadline();
+    default: return close();
+  }
+}
+
+void Connection::on_handling_deadline() {
+  if (!abort_state_ || !abort_state_->is_aborted) return abort(AbortReason::kTimeout);
+  // The handler did not answer its abort.
+  if (head_sent_) return close();
+  send_response(error_response(api::http_error(504, "the request took longer than the server allows")));
+}
+
+void Connection::read() {
+  // Only pipelined bytes can pile up this far: the parser takes a body out of the buffer as it comes.
+  const ServerOptions& options = core_->options;
+  bool is_full = static_cast<int64_t>(buffer_.size()) > options.max_body_bytes + options.max_header_bytes;
+  if (reading_ || state_ == State::kClosed || is_full) return;
+  reading_ = true;
+  // Not into buffer_ itself: the parser consumes pipelined bytes from it while a read is outstanding.
+  socket_.async_read_some(asio::buffer(incoming_), [self = shared_from_this()](error_code failure, size_t bytes) {
+    self->on_read(failure, bytes);
+  });
+}
+
+void Connection::on_read(error_code failure, size_t bytes) {
+  reading_ = false;
+  if (state_ == State::kClosed) return;
+  if (failure) {
+    abort(AbortReason::kHungUp);
+    return close();
+  }
+  buffer_.commit(asio::buffer_copy(buffer_.prepare(bytes), asio::buffer(incoming_, bytes)));
+  process();
+}
+
+void Connection::process() {
+  switch (state_) {
+    case State::kIdle:
+      if (buffer_.size() == 0) return read();
+      begin_request();
+      return parse();
+    case State::kHeader:
+    case State::kBody: return parse();
+    case State::kHandling: return read();  // pipelined bytes wait
+    case State::kLinger:
+      lingered_bytes_ += static_cast<int64_t>(buffer_.size());
+      buffer_.consume(buffer_.size());
+      return lingered_bytes_ > kLingerBytes ? close() : read();
+    case State::kClosed: return;
+  }
+}
+
+void Connection::begin_request() {
+  state_ = State::kHeader;
+  parser_.emplace();
+  parser_->header_limit(static_cast<uint32_t>(core_->options.max_header_bytes));
+  parser_->body_limit(boost::none);  // set when the header is known
+  begun_ = std::chrono::steady_clock::now();
+  std::string remote = std::move(request_.remote);
+  request_ = HttpRequest{};
+  request_.remote = std::move(remote);
+  request_.id = make_request_id();
+  route_ = nullptr;
+  refusal_.reset();
+  cors_origin_.clear();
+  keep_alive_ = !core_->is_draining;
+  is_head_ = head_sent_ = is_answered_ = is_recorded_ = is_read_whole_ = false;
+  status_ = 0;
+  sent_bytes_ = 0;
+  arm(is_overloaded_ ? kOverloadedSeconds : core_->options.header_timeout_s);
+}
+
+void Connection::parse() {
+  while (buffer_.size() > 0) {
+    error_code failure;
+    size_t used = parser_->put(buffer_.data(), failure);
+    buffer_.consume(used);
+    if (failure == beast::http::error::need_more) {
+      // Endless chunk extensions or trailers are no body: they never fill the body limit.
+      bool is_endless = static_cast<int64_t>(buffer_.size()) > core_->options.max_header_bytes;
+      if (is_endless) return refuse_and_close(400, "a header or chunk line is too long");
+      return read();
+    }
+    if (failure) return parse_failed(failure);
+    if (state_ == State::kHeader && parser_->is_header_done()) {
+      on_header();
+      if (state_ != State::kBody) return;
+    }
+    if (parser_->is_done()) return dispatch_request();
+    if (used == 0) break;
+  }
+  read();
+}
+
+void Connection::parse_failed(error_code failure) {
+  if (failure == beast::http::error::header_limit) {
+    return refuse_and_close(431, fmt::format("the header is longer than {} bytes", core_->options.max_header_bytes));
+  }
+  if (failure == beast::http::error::body_limit) {
+    return refuse_and_close(413, fmt::format("the body is longer than {} bytes", core_->options.max_body_bytes));
+  }
+  refuse_and_close(400, fmt::format("this is not HTTP/1.1: {}", failure.message()));
+}
+
+// ---- The header ----
+
+void Connection::take_head(const beast::http::request<beast::http::string_body>& message) {
+  request_.method = std::string(message.method_string());
+  request_.target = std::string(message.target());
+  request_.is_http11 = message.version() == 11;
+  for (const auto& field : message) {
+    request_.headers.emplace_back(std::string(field.name_string()), std::string(field.value()));
+  }
+  std::string_view given_id = find_header(request_.headers, "x-request-id");
+  if (is_sane_request_id(given_id)) request_.id = given_id;
+  keep_alive_ = message.keep_alive() && !core_->is_draining && !is_overloaded_;
+  is_head_ = request_.method == "HEAD";
+}
+
+std::optional<HttpResponse> Connection::refusal(const beast::http::request<beast::http::string_body>& message) {
+  if (is_overloaded_) return error_response(api::http_error(503, "too many connections: try again soon"));
+  std::string_view target = request_.target;
+  std::string_view host = find_header(request_.headers, "host");
+  if (size_t scheme = target.find("://"); !target.starts_with('/') && scheme != target.npos) {
+    size_t path = target.find('/', scheme + 3);
+    host = target.substr(scheme + 3, path == target.npos ? target.npos : path - scheme - 3);
+    target = path == target.npos ? "/" : target.substr(path);
+  }
+  if (message.count(beast::http::field::host) > 1 || (request_.is_http11 && message.count(beast::http::field::host) == 0)) {
+    return error_response(api::http_error(400, "HTTP/1.1 wants exactly one Host header"));
+  }
+  size_t question = target.find('?');
+  if (question != target.npos) request_.query = target.substr(question + 1);
+  auto path = decode_path(target.substr(0, question));
+  if (!path) return error_response(api::http_error(400, "the path has a bad percent escape"));
+  request_.path = *path;
+
+  RouteMatch match = core_->router.match(request_.method, request_.path);
+  GuardInput guard{request_.method, request_.path, host, &request_.headers, core_->is_loopback,
+                   match.route && match.route->is_open};
+  if (!request_.is_http11 && host.empty()) guard.is_loopback = false;  // no browser speaks HTTP/1.0
+  if (auto refused = refuse_host(guard, core_->options)) return error_response(*refused);
+  if (auto refused = refuse_origin(guard, core_->options)) return error_response(*refused);
+  std::string_view origin = find_header(request_.headers, "origin");
+  if (!origin.empty() && is_allowed_origin(origin, core_->options)) cors_origin_ = origin;
+  if (request_.method == "OPTIONS" && (!match.allowed.empty() || request_.path == "*")) return options_response(match);
+  if (auto refused = refuse_key(guard, core_->options)) return error_response(*refused);
+  route_ = match.route;
+  request_.rest = match.rest;
+  if (route_) return std::nullopt;
+  if (match.allowed.empty()) {
+    return error_response(api::http_error(404, fmt::format("no such route: {}; there are {}", request_.path,
+                                                           core_->router.list())));
+  }
+  auto response = error_response(api::http_error(405, fmt::format("{} is not possible here, allowed: {}", request_.method,
+                                                                  fmt::join(match.allowed, ", "))));
+  response.headers.emplace_back("Allow", fmt::format("{}", fmt::join(match.allowed, ", ")));
+  return response;
+}
+
+HttpResponse Connection::options_response(const RouteMatch& match) const {
+  HttpResponse out;
+  out.status = 204;
+  std::string methods = match.allowed.empty() ? "GET, HEAD, POST, OPTIONS" : fmt::format("{}", fmt::join(match.allowed, ", "));
+  out.headers.emplace_back("Allow", methods);
+  if (!cors_origin_.empty()) {
+    out.headers.emplace_back("Access-Control-Allow-Methods", methods);
+    std::string_view wanted = find_header(request_.headers, "access-control-request-headers");
+    out.headers.emplace_back("Access-Control-Allow-Headers", wanted.empty() ? "authorization, content-type" : wanted);
+    out.headers.emplace_back("Access-Control-Max-Age", "600");
+  }
+  return out;
+}
+
+void Connection::on_header() {
+  const auto& message = parser_->get();
+  take_head(message);
+  state_ = State::kBody;
+  parser_->eager(true);
+  refusal_ = refusal(message);
+  uint64_t length = parser_->content_length().value_or(0);
+  if (!refusal_ && length > static_cast<uint64_t>(core_->options.max_body_bytes)) {
+    refusal_ = error_response(api::http_error(
+        413, fmt::format("the body has {} bytes, the limit is {}", length, core_->options.max_body_bytes)));
+  }
+  if (!parser_->is_done()) expect_body();
+}
+
+void Connection::expect_body() {
+  uint64_t limit = static_cast<uint64_t>(core_->options.max_body_bytes);
+  std::string_view expect = find_header(request_.headers, "expect");
+  if (!refusal_ && !expect.empty() && expect != "100-continue" && expect != "100-Continue") {
+    refusal_ = error_response(api::http_error(417, "the only expectation understood is 100-continue"));
+  }
+  bool is_small = parser_->content_length() && *parser_->content_length() <= kSmallBody && expect.empty();
+  if (refusal_ && !is_small) {
+    keep_alive_ = false;
+    state_ = State::kHandling;
+    return send_response(std::move(*refusal_));
+  }
+  if (!parser_->content_length()) parser_->body_limit(limit);
+  arm(is_overloaded_ ? kOverloadedSeconds : core_->options.body_timeout_s);
+  if (!expect.empty() && buffer_.size() == 0) send("HTTP/1.1 100 Continue\r\n\r\n");
+}
+
+// ---- Handling ----
+
+void Connection::dispatch_request() {
+  request_.body = std::move(parser_->get().body());
+  parser_.reset();
+  is_read_whole_ = true;
+  state_ = State::kHandling;
+  arm(core_->options.request_timeout_s);
+  if (refusal_) {
+    send_response(std::move(*refusal_));
+  } else {
+    run_handler();
+  }
+  read();  // notices a hang-up from now on
+}
+
+void Connection::run_handler() {
+  abort_state_ = std::make_shared<AbortState>();
+  auto reply = std::make_shared<Reply>(shared_from_this(), sequence_, abort_state_);
+  asio::post(*core_->workers, [route = route_, request = request_, reply = std::move(reply)]() mutable {
+    std::shared_ptr<ResponseWriter> writer = std::move(reply);
+    try {
+      route->handler(request, writer);
+    } catch (const Error& error) {
+      log::error("request failed id={} path={} error=\"{}\"", request.id, loggable(request.target), error.message());
+      writer->respond(error_response(api::to_api_error(error)));
+    } catch (const std::exception& error) {
+      log::error("request failed id={} path={} error=\"{}\"", request.id, loggable(request.target), error.what());
+      writer->respond(error_response(api::http_error(500, "the server failed on this request")));
+    }
+  });
+  request_.body.clear();
+}
+
+void Connection::answer(uint64_t sequence, HttpResponse response) {
+  if (is_current(sequence) && !head_sent_) send_response(std::move(response));
+}
+
+void Connection::send_response(HttpResponse response) {
+  status_ = response.status;
+  head_sent_ = is_answered_ = true;
+  if (core_->is_draining) keep_alive_ = false;
+  if (!cors_origin_.empty()) {
+    response.headers.emplace_back("Access-Control-Allow-Origin", cors_origin_);
+    response.headers.emplace_back("Access-Control-Expose-Headers", "X-Request-Id");
+    response.headers.emplace_back("Vary", "Origin");
+  }
+  std::string text = render_head(response, {.keep_alive = keep_alive_, .request_id = request_.id});
+  if (!is_head_) text += response.body;
+  send(text);
+}
+
+void Connection::refuse_and_close(int status, std::string message) {
+  keep_alive_ = false;
+  state_ = State::kHandling;
+  send_response(error_response(api::http_error(status, std::move(message))));
+}
+
+void Connection::start_stream(uint64_t sequence, HttpResponse head) {
+  if (!is_current(sequence) || head_sent_) return;
+  framing_ = request_.is_http11 ? Framing::kChunked : Framing::kUntilClose;
+  if (!request_.is_http11 || core_->is_draining) keep_alive_ = false;
+  if (!cors_origin_.empty()) {
+    head.headers.emplace_back("Access-Control-Allow-Origin", cors_origin_);
+    head.headers.emplace_back("Access-Control-Expose-Headers", "X-Request-Id");
+    head.headers.emplace_back("Vary", "Origin");
+  }
+  status_ = head.status;
+  head_sent_ = true;
+  send(render_head(head, {.framing = framing_, .keep_alive = keep_alive_, .request_id = request_.id}));
+}
+
+void Connection::stream_text(uint64_t sequence, std::string_view text) {
+  if (!is_current(sequence) || !head_sent_ || is_answered_ || text.empty()) return;
+  if (framing_ == Framing::kChunked) {
+    send(render_chunk(text));
+  } else {
+    send(text);
+  }
+  if (unsent_bytes_ <= static_cast<size_t>(core_->options.max_unsent_bytes)) return;
+  log::warn("client does not read id={} remote={} unsent_bytes={}", request_.id, request_.remote, unsent_bytes_.load());
+  abort(AbortReason::kTooSlow);
+  close();
+}
+
+void Connection::finish_stream(uint64_t sequence) {
+  if (!is_current(sequence) || !head_sent_ || is_answered_) return;
+  is_answered_ = true;
+  if (framing_ == Framing::kChunked) send(kLastChunk);
+  if (!write_pending_) answered();
+}
+
+void Connection::abandoned(uint64_t sequence) {
+  if (!is_current(sequence) || is_answered_) return;
+  if (head_sent_) return close();
+  send_response(error_response(api::http_error(500, "the request ended without an answer")));
+}
+
+void Connection::watch_abort(uint64_t sequence, std::function<void(AbortReason)> callback) {
+  if (is_current(sequence) && !is_answered_) abort_callback_ = std::move(callback);
+}
+
+void Connection::abort(AbortReason reason) {
+  if (state_ != State::kHandling || is_answered_ || !abort_state_ || abort_state_->is_aborted) return;
+  keep_alive_ = false;
+  abort_state_->reason = reason;
+  abort_state_->is_aborted = true;
+  arm(kAbortSeconds);
+  if (auto callback = std::exchange(abort_callback_, nullptr)) callback(reason);
+}
+
+// ---- Writing and the end ----
+
+void Connection::send(std::string_view text) {
+  if (state_ == State::kClosed) return;
+  outbox_ += text;
+  unsent_bytes_ += text.size();
+  sent_bytes_ += static_cast<int64_t>(text.size());
+  pump();
+}
+
+void Connection::pump() {
+  if (write_pending_ || state_ == State::kClosed) return;
+  if (written_ == writing_.size()) {
+    writing_.clear();
+    written_ = 0;
+    writing_.swap(outbox_);
+  }
+  if (writing_.empty()) return;
+  write_pending_ = true;
+  arm_write_deadline();
+  socket_.async_write_some(asio::buffer(writing_.data() + written_, writing_.size() - written_),
+                           [self = shared_from_this()](error_code failure, size_t bytes) {
+                             self->on_written(failure, bytes);
+                           });
+}
+
+void Connection::arm_write_deadline() {
+  write_deadline_.expires_after(seconds(core_->options.write_timeout_s));
+  write_deadline_.async_wait([self = shared_from_this()](error_code failure) {
+    bool is_due = self->write_deadline_.expiry() <= std::chrono::steady_clock::now();
+    if (failure || !is_due || !self->write_pending_ || self->state_ == State::kClosed) return;
+    self->abort(AbortReason::kTooSlow);
+    self->close();
+  });
+}
+
+void Connection::on_written(error_code failure, size_t bytes) {
+  write_pending_ = false;
+  if (state_ == State::kClosed) return;
+  if (failure) {
+    abort(AbortReason::kHungUp);
+    return close();
+  }
+  written_ += bytes;
+  unsent_bytes_ -= bytes;
+  if (unsent_bytes_ > 0) return pump();
+  write_deadline_.cancel();
+  if (is_answered_ && state_ == State::kHandling) answered();
+}
+
+void Connection::answered() {
+  record();
+  ++sequence_;
+  abort_callback_ = nullptr;
+  abort_state_.reset();
+  parser_.reset();
+  if (!keep_alive_ || core_->is_draining) return linger();
+  state_ = State::kIdle;
+  arm(core_->options.idle_timeout_s);
+  process();
+}
+
+// Closing while the client still sends would reset the connection and lose our last answer on its way.
+void Connection::linger() {
+  state_ = State::kLinger;
+  error_code ignored;
+  socket_.shutdown(tcp::socket::shutdown_send, ignored);
+  if (is_read_whole_) return close();
+  arm(kLingerSeconds);
+  process();
+}
+
+void Connection::record() {
+  bool is_unheard = request_.method.empty() && status_ == 0;  // gone before its header was complete
+  if (std::exchange(is_recorded_, true) || is_unheard) return;
+  int status = status_ != 0 ? status_ : 499;
+  double took_s = since(begun_);
+  if (core_->observer) {
+    core_->observer({route_ ? std::string_view(route_->pattern) : "other", request_.method, status, took_s, sent_bytes_});
+  }
+  bool is_probe = status == 200 && (request_.path == "/health" || request_.path == "/metrics");
+  log::write(is_probe ? log::Level::kDebug : log::Level::kInfo,
+             fmt::format("request id={} remote={} method={} path={} status={} ms={:.1f} bytes={}{}", request_.id,
+                         request_.remote, request_.method, loggable(request_.target), status, took_s * 1e3, sent_bytes_,
+                         abort_state_ && abort_state_->is_aborted ? " aborted=1" : ""));
+}
+
+void Connection::drain() {
+  keep_alive_ = false;
+  if (state_ == State::kIdle || state_ == State::kLinger) close();
+}
+
+void Connection::close() {
+  if (state_ == State::kClosed) return;
+  abort(AbortReason::kHungUp);
+  record();
+  state_ = State::kClosed;
+  abort_callback_ = nullptr;
+  error_code ignored;
+  socket_.close(ignored);
+  deadline_.cancel();
+  write_deadline_.cancel();
+  core_->connections.erase(this);
+  std::lock_guard lock(core_->mutex);
+  if (--core_->open == 0) core_->all_closed.notify_all();
+}
+
+// ---- The server ----
+
+class BeastServer final : public HttpServer {
+ public:
+  BeastServer(ServerOptions options, std::vector<Route> routes, RequestObserver observer)
+      : core_(std::make_shared<Core>(std::move(options), std::move(routes), std::move(observer))),
+        acceptor_(core_->io), retry_(core_->io) {}
+  ~BeastServer() override { stop(0); }
+
+  Result<void> start() override;
+  int port() const override { return port_; }
+  int open_connections() const override { return core_->open; }
+  void stop(double grace_s) override;
+
+ private:
+  Result<tcp::endpoint> endpoint();
+  void accept();
+  void on_accept(error_code failure, tcp::socket socket);
+  void run_network();
+  bool wait_closed(double for_s);
+
+  std::shared_ptr<Core> core_;
+  tcp::acceptor acceptor_;
+  asio::steady_timer retry_;
+  std::optional<asio::executor_work_guard<asio::io_context::executor_type>> work_;
+  std::optional<asio::thread_pool> workers_;
+  std::thread network_;
+  int port_ = 0;
+};
+
+Result<tcp::endpoint> BeastServer::endpoint() {
+  const ServerOptions& options = core_->options;
+  error_code failure;
+  auto address = asio::ip::make_address(options.host, failure);
+  if (failure) {
+    tcp::resolver resolver(core_->io);
+    auto found = resolver.resolve(options.host, "", failure);
+    if (failure || found.empty()) {
+      return unexpected(Code::kIo, fmt::format("cannot listen on '{}': the name does not resolve to an address",
+                                               options.host));
+    }
+    address = found.begin()->endpoint().address();
+  }
+  return tcp::endpoint(address, static_cast<uint16_t>(options.port));
+}
+
+Result<void> BeastServer::start() {
+  auto where = endpoint();
+  if (!where) return unexpected(where.error());
+  error_code failure;
+  acceptor_.open(where->protocol(), failure);
+  if (!failure) acceptor_.set_option(tcp::acceptor::reuse_address(true), failure);
+  if (!failure) acceptor_.bind(*where, failure);
+  if (!failure) acceptor_.listen(asio::socket_base::max_listen_connections, failure);
+  if (failure) {
+    error_code ignored;
+    acceptor_.close(ignored);
+    bool is_taken = failure == asio::error::address_in_use;
+    return unexpected(Code::kIo, fmt::format("cannot listen on {}:{}: {}{}", core_->options.host, core_->options.port,
+                                             failure.message(),
+                                             is_taken ? "; another program has this port: stop it or choose another port"
+                                                      : ""));
+  }
+  port_ = acceptor_.local_endpoint().port();
+  core_->is_loopback = where->address().is_loopback();
+  workers_.emplace(2);
+  core_->workers = &*workers_;
+  work_.emplace(core_->io.get_executor());
+  accept();
+  network_ = std::thread([this] { run_network(); });
+  return {};
+}
+
+void BeastServer::run_network() {
+  while (true) {
+    try {
+      core_->io.run();
+      return;
+    } catch (const std::exception& error) {
+      log::error("network thread: error=\"{}\"", error.what());
+    }
+  }
+}
+
+void BeastServer::accept() {
+  acceptor_.async_accept([this](error_code failure, tcp::socket socket) { on_accept(failure, std::move(socket)); });
+}
+
+void BeastServer::on_accept(error_code failure, tcp::socket socket) {
+  if (core_->is_draining || !acceptor_.is_open()) return;
+  if (failure) {
+    // Out of descriptors, most likely: trying again at once would spin.
+    log::warn("cannot accept a connection: {}", failure.message());
+    retry_.expires_after(std::chrono::milliseconds(100));
+    return retry_.async_wait([this](error_code cancelled) {
+      if (!cancelled) accept();
+    });
+  }
+  int open = core_->open;
+  int limit = core_->options.max_connections;
+  if (open < limit + kOverloadedConnections) {
+    std::make_shared<Connection>(core_, std::move(socket), open >= limit)->start();
+  }
+  accept();
+}
+
+bool BeastServer::wait_closed(double for_s) {
+  std::unique_lock lock(core_->mutex);
+  return core_->all_closed.wait_for(lock, seconds(for_s), [&] { return core_->open == 0; });
+}
+
+void BeastServer::stop(double grace_s) {
+  if (!network_.joinable()) return;
+  // A copy, because a connection that closes leaves the set.
+  auto each = [this](auto work) {
+    core_->post([this, work] {
+      std::vector<std::shared_ptr<Connection>> all;
+      for (Connection* connection : core_->connections) all.push_back(connection->shared_from_this());
+      for (auto& connection : all) work(*connection);
+    });
+  };
+  core_->post([this] {
+    core_->is_draining = true;
+    error_code ignored;
+    acceptor_.close(ignored);
+    retry_.cancel();
+  });
+  each([](Connection& connection) { connection.drain(); });
+  if (!wait_closed(grace_s)) {
+    each([](Connection& connection) { connection.abort(AbortReason::kStopping); });
+    if (!wait_closed(kAbortSeconds)) each([](Connection& connection) { connection.close(); });
+  }
+  core_->post([this] { work_.reset(); });
+  network_.join();
+  workers_->join();
+  {
+    std::lock_guard lock(core_->mutex);
+    core_->takes_posts = false;
+  }
+  // What was posted meanwhile finds its connection closed.
+  core_->io.restart();
+  core_->io.poll();
+}
+
+}  // namespace
+
+std::unique_ptr<HttpServer> make_http_server(ServerOptions options, std::vector<Route> routes,
+                                             RequestObserver observer) {
+  return std::make_unique<BeastServer>(std::move(options), std::move(routes), std::move(observer));
+}
+
+}  // namespace hearth::http

@@ -1,0 +1,36 @@
+// The server as an application uses it: HTTP routes of every API over one LanguageService.
+//   Server server(service, options);  server.start().value();  ...  server.stop();
+// The service must outlive the server and every request it still runs. Signals are the application's business.
+#pragma once
+#include <memory>
+
+#include "core/base/result.h"
+#include "runtime/request.h"
+#include "server/http/http_server.h"
+
+namespace hearth::server {
+
+using http::ServerOptions;
+
+class Server {
+ public:
+  Server(LanguageService& service, ServerOptions options);
+  ~Server();
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  /// Listens; kIo when address and port cannot be had.
+  Result<void> start();
+  /// The port really listened on (options.port may be 0).
+  int port() const;
+  int open_connections() const;
+  /// New connections are refused at once; running requests may end within `grace_s`, then are cancelled. Returns
+  /// within grace_s + 2 seconds. Does not shut the service down.
+  void stop(double grace_s = 2.5);
+
+ private:
+  struct Parts;
+  std::unique_ptr<Parts> parts_;
+};
+
+}  // namespace hearth::server

@@ -1,1 +1,0 @@
-int hearth_text_anchor;
