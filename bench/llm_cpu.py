@@ -38,11 +38,14 @@ def json_lines(text):
 
 
 def measure_ours(options, path):
-    """{(metric, option): tokens/s} of one run of this project."""
-    out = run([options.hearth, "bench", "llm", "-m", path, "--threads", options.threads, "--prompt", PROMPT,
-               "--generate", GENERATE, "--parallel", options.parallel, "--repeat", options.repeat, "--json"])
-    figures = json.loads(out[out.index("{"):])
-    return {(metric, ""): float(figures[f"{metric}_tps"]) for metric in METRICS}
+    """{(metric, option): tokens/s} of one run of this project: one stream alone, then the parallel ones."""
+    found = {}
+    for parallel, metrics in ((1, ["prefill", "decode"]), (options.parallel, ["aggregate"])):
+        out = run([options.hearth, "bench", "llm", "-m", path, "--threads", options.threads, "--prompt", PROMPT,
+                   "--generate", GENERATE, "--parallel", parallel, "--repeat", options.repeat, "--json"])
+        figures = json.loads(out[out.index("{"):])
+        found |= {(metric, ""): float(figures[f"{metric}_tps"]) for metric in metrics}
+    return found
 
 
 def measure_peer(options, path):

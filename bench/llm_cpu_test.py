@@ -9,7 +9,8 @@ import llm_cpu  # noqa: E402
 
 OURS = """#!/bin/sh
 echo ours >> "$(dirname "$0")/order"
-echo '{"prefill_tps": 900, "decode_tps": 210, "aggregate_tps": 300, "load_s": 0.1}'
+case "$*" in *"--parallel 1 "*) tg=210 ;; *) tg=300 ;; esac
+echo "{\\"prefill_tps\\": 900, \\"decode_tps\\": $tg, \\"aggregate_tps\\": $tg, \\"load_s\\": 0.1}"
 """
 PEER = """#!/bin/sh
 echo peer >> "$(dirname "$0")/order"
@@ -36,7 +37,7 @@ def test_runs_alternate_and_the_peers_best_option_counts(tmp_path, capsys):
     assert llm_cpu.main(["--model", f"tiny={tmp_path / 'm.gguf'}", "--hearth", str(tmp_path / "hearth"), "--peer",
                          str(tmp_path), "--pairs", "2", "--threads", "2", "--out", str(out)]) == 0
     order = (tmp_path / "order").read_text().split()
-    assert order == ["ours", "peer", "peer", "peer", "peer", "ours"]
+    assert order == ["ours", "ours", "peer", "peer", "peer", "peer", "ours", "ours"]
 
     rows = list(csv.DictReader(out.open()))
     runs = [row for row in rows if row["pair"] in "12"]

@@ -16,6 +16,11 @@ function(hearth_system_library name archive header)
 endfunction()
 
 hearth_system_library(fmt fmt fmt/core.h)
+if(HEARTH_STATIC AND NOT fmt_LIBRARY MATCHES "\\.a$")
+  # Debian has no archive of fmt: its headers hold all of it.
+  set_target_properties(hearth_fmt PROPERTIES INTERFACE_LINK_LIBRARIES "")
+  target_compile_definitions(hearth_fmt INTERFACE FMT_HEADER_ONLY)
+endif()
 
 # spdlog as headers over our fmt: it is compiled into one file.
 find_path(SPDLOG_INCLUDE spdlog/spdlog.h REQUIRED)

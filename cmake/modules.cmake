@@ -1,7 +1,8 @@
 # hearth_module(<folder> [DEPS <module>...] [LIBS <target>...])
 # One folder of src/ becomes the library hearth_<folder>. Its *_test.cpp files become the program <folder>_test, run
-# by ctest under that name. CUDA sources (*.cu) join when HEARTH_CUDA is on. Test helpers in folders named testing/ become
-# the library hearth_<folder>_testing, which the module's tests link. A file is found by its name: nothing else lists it.
+# by ctest under that name. CUDA sources (*.cu) and tests (cuda_test.cpp) join when HEARTH_CUDA is on. Test helpers in
+# folders named testing/ become the library hearth_<folder>_testing, which the module's tests link. A file is found by
+# its name: nothing else lists it.
 function(hearth_module name)
   cmake_parse_arguments(ARG "" "" "DEPS;LIBS;TEST_LIBS" ${ARGN})
   set(root ${CMAKE_CURRENT_SOURCE_DIR}/${name})
@@ -9,6 +10,8 @@ function(hearth_module name)
   if(HEARTH_CUDA)
     file(GLOB_RECURSE cuda_sources CONFIGURE_DEPENDS ${root}/*.cu)
     list(APPEND sources ${cuda_sources})
+  else()
+    list(FILTER sources EXCLUDE REGEX "/cuda_test\\.cpp$")
   endif()
   set(tests ${sources})
   set(helpers ${sources})

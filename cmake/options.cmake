@@ -9,9 +9,9 @@ target_compile_options(hearth_options INTERFACE
   # A float sum has one order: batch invariance and the CPU-CUDA comparison rest on it. Kernels that fuse say fma().
   ${cxx_only}-ffp-contract=off>)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-  # GCC 12 reports these inside the standard library and fmt at -O2.
+  # GCC 12 reports these inside the standard library, fmt and its own AVX-512 intrinsics at -O2.
   target_compile_options(hearth_options INTERFACE ${cxx_only}-Wno-stringop-overflow> ${cxx_only}-Wno-array-bounds>
-    ${cxx_only}-Wno-maybe-uninitialized> ${cxx_only}-Wno-restrict>
+    ${cxx_only}-Wno-maybe-uninitialized> ${cxx_only}-Wno-uninitialized> ${cxx_only}-Wno-restrict>
     ${cxx_only}-Wno-psabi>)
   if(CMAKE_CXX_COMPILER_VERSION VERSION_GREATER_EQUAL 13)
     target_compile_options(hearth_options INTERFACE ${cxx_only}-Wno-dangling-reference>)
@@ -30,16 +30,21 @@ if(HEARTH_STATIC)
 endif()
 
 if(HEARTH_CUDA)
-  if(NOT CMAKE_CUDA_ARCHITECTURES)
-    # sm_90a runs on H100 and H200; the family cubin sm_120f is what a GB10 and an RTX 50 load.
-    set(CMAKE_CUDA_ARCHITECTURES "90a-real;120f-real")
-  endif()
+  # sm_90a runs on H100 and H200; the family cubin sm_120f is what a GB10 and an RTX 50 load. CMake before 3.31 does not
+  # know family targets, so the flags are written here.
+  set(HEARTH_CUDA_TARGETS "90a;120f" CACHE STRING "GPU targets as nvcc names them, without compute_ and sm_")
+  set(CMAKE_CUDA_ARCHITECTURES OFF)
   enable_language(CUDA)
+  foreach(target IN LISTS HEARTH_CUDA_TARGETS)
+    string(APPEND CMAKE_CUDA_FLAGS " -gencode=arch=compute_${target},code=sm_${target}")
+  endforeach()
   set(CMAKE_CUDA_STANDARD 20)
   set(CMAKE_CUDA_STANDARD_REQUIRED ON)
   set(CMAKE_CUDA_RUNTIME_LIBRARY Static)
   find_package(CUDAToolkit 13.0 REQUIRED)
   target_compile_definitions(hearth_options INTERFACE HEARTH_CUDA=1)
+  # The same one order on the GPU. A spill is a warning of ptxas and here an error: kernels are cut until they fit.
   target_compile_options(hearth_options INTERFACE
-    "$<$<COMPILE_LANGUAGE:CUDA>:--compress-mode=size;-Xptxas=-warn-spills;--expt-relaxed-constexpr;-Xcompiler=-ffp-contract=off>")
+    "$<$<COMPILE_LANGUAGE:CUDA>:--compress-mode=size;--fmad=false;-Xptxas=-warn-spills;-Xptxas=-Werror>"
+    "$<$<COMPILE_LANGUAGE:CUDA>:--expt-relaxed-constexpr;-Xcompiler=-ffp-contract=off>")
 endif()

@@ -32,10 +32,11 @@ void Generation::start(GenerateRequest request) {
   writer_->on_abort([weak = weak_from_this()](http::AbortReason reason) {
     if (auto self = weak.lock()) self->aborted(reason);
   });
+  if (writer_->is_aborted()) return;
   service_.submit(std::move(request), [self = shared_from_this()](GenerateEvent event) {
     self->writer_->post([self, event = std::move(event)] { self->take(event); });
   });
-  // An abort before submit() cancelled a request that the service did not know yet.
+  // An abort meanwhile cancelled a request that the service did not know yet.
   if (writer_->is_aborted()) service_.cancel(id_);
 }
 

@@ -60,8 +60,8 @@ TEST_F(ServerTest, StreamsToHttp10UntilClose) {
   start();
   RawClient client(server_->port());
   std::string body = chat_body("scripted", R"(,"stream":true)");
-  client.send("POST /v1/chat/completions HTTP/1.0\r\nHost: localhost\r\nContent-Length: " + std::to_string(body.size()) +
-              "\r\n\r\n" + body);
+  client.send("POST /v1/chat/completions HTTP/1.0\r\nHost: localhost\r\nContent-Length: " +
+              std::to_string(body.size()) + "\r\n\r\n" + body);
   std::string answer = client.read_all();
   EXPECT_EQ(answer.find("chunked"), std::string::npos);
   EXPECT_TRUE(answer.ends_with("data: [DONE]\n\n")) << answer;

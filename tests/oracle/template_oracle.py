@@ -101,9 +101,8 @@ def load_templates():
         assert templates, f"no *.jinja file in {folder}"
     for name in ("HEARTH_TEST_SMOLLM2", "HEARTH_TEST_GEMMA3"):
         if path := os.environ.get(name):
-            source = gguf_template(path)
-            assert source, f"{path} holds no chat template"
-            templates[name] = source
+            if source := gguf_template(path):  # a base model has none
+                templates[name] = source
     return templates
 
 

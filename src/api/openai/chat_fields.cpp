@@ -68,11 +68,11 @@ Result<void> refuse_functions(Draft&, const Value& v) {
 }
 
 const DraftField kChat[] = {
-    {{.name = "messages", .kind = FieldKind::kList, .help = "roles system, developer, user, assistant, tool; content is "
-      "a string or an array of text parts (joined by newlines)", .min = 1, .is_required = true},
+    {{.name = "messages", .kind = FieldKind::kList, .help = "roles system, developer, user, assistant, tool; "
+      "content is a string or an array of text parts (joined by newlines)", .min = 1, .is_required = true},
      set_messages},
     {{.name = "max_completion_tokens", .kind = FieldKind::kInteger, .help = "the newer name of `max_tokens`; wins when "
-      "both are given", .fallback = "up to the context's end", .min = 0, .max = 1e9},
+      "both are given", .fallback = "up to the context's end", .min = 1, .max = 1e9},
      [](Draft& d, const Value& v) { return d.max_completion_tokens = v.as_int(), Result<void>(); }},
     {{.name = "logprobs", .kind = FieldKind::kBool, .help = "log probability of each token", .fallback = "false"},
      [](Draft& d, const Value& v) { return d.call.generate.logprobs = v.as_bool(), Result<void>(); }},
@@ -120,8 +120,8 @@ Result<CompletionCall> finish_chat(Draft draft, api::ParseNotes& notes) {
   generate.top_logprobs = draft.top_logprobs.value_or(0);
   if (draft.max_completion_tokens) generate.max_tokens = draft.max_completion_tokens;
   if (generate.max_tokens == 0) {
-    notes.param = draft.max_completion_tokens ? "max_completion_tokens" : "max_tokens";
-    return unexpected(Code::kInvalidArgument, fmt::format("'{}' must be at least 1", notes.param));
+    notes.param = "max_tokens";
+    return unexpected(Code::kInvalidArgument, "'max_tokens' must be at least 1");
   }
   ChatPrompt& prompt = chat(draft);
   if (draft.tools_allowed) prompt.tools = std::move(draft.tools);

@@ -25,11 +25,13 @@ Result<void> set_token_prompt(Draft& d, const Value::List& items) {
 Result<void> set_prompt(Draft& d, const Value& v) {
   if (v.is_string()) return d.call.generate.prompt = v.as_string(), Result<void>();
   const Value::List& items = v.as_list();
-  if (items.empty()) return unexpected(Code::kInvalidArgument, "'prompt' is an empty array: expected text or token ids");
+  if (items.empty()) {
+    return unexpected(Code::kInvalidArgument, "'prompt' is an empty array: expected text or token ids");
+  }
   bool is_batch = items[0].is_string() || items[0].is_list();
   if (is_batch && items.size() > 1) {
-    return unexpected(Code::kUnsupported, fmt::format("'prompt' holds {} prompts: several prompts in one request are not "
-                                                      "supported, send one request for each", items.size()));
+    return unexpected(Code::kUnsupported, fmt::format("'prompt' holds {} prompts: several prompts in one request are "
+                                                      "not supported, send one request for each", items.size()));
   }
   if (items[0].is_string()) return d.call.generate.prompt = items[0].as_string(), Result<void>();
   if (items[0].is_list() && items[0].size() == 0) {

@@ -34,7 +34,8 @@ Result<std::string> read_part(size_t index, size_t place, const Value& part) {
 Result<Value> read_content(size_t index, const Value& content) {
   if (content.is_string()) return content;
   if (!content.is_list()) {
-    return refuse(index, fmt::format(".content must be a string or an array of text parts, got {}", content.kind_name()));
+    return refuse(index, fmt::format(".content must be a string or an array of text parts, got {}",
+                                     content.kind_name()));
   }
   std::string joined;
   for (size_t i = 0; i < content.size(); ++i) {

@@ -50,7 +50,7 @@ TEST(OpenAiMessages, RefusalsNameThePlace) {
       {R"([{"role":"function","content":"x"}])", "'function' is not supported"},
       {R"([{"role":"user"}])", "messages[0].content is missing"},
       {R"([{"role":"tool","content":null}])", "messages[0].content is missing"},
-      {R"([{"role":"user","content":5}])", "messages[0].content must be a string or an array of text parts, got integer"},
+      {R"([{"role":"user","content":5}])", "content must be a string or an array of text parts, got integer"},
       {R"([{"role":"user","content":["x"]}])", "messages[0].content[0] must be an object with a \"type\""},
       {R"([{"role":"user","content":[{"type":"text"}]}])", "messages[0].content[0].text must be a string"},
       {R"([{"role":"user","content":[{"type":"image_url","image_url":{}}]}])", "has type 'image_url': pictures"},

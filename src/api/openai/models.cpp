@@ -11,14 +11,14 @@ Value summary_body(const ModelSummary& model) {
   // The file's name, not its folder: a client has no use for how the host is laid out.
   std::string file = model.path.substr(model.path.find_last_of('/') + 1);
   Value context = model.context_tokens > 0 ? Value(model.context_tokens) : Value();
+  Value architecture = model.architecture.empty() ? Value() : Value(model.architecture);
   return Value::object({{"id", model.name},
                         {"object", "model"},
                         {"created", model.created},
                         {"owned_by", "hearth"},
                         {"context_length", context},
                         {"meta", Value::object({{"aliases", std::move(aliases)},
-                                                {"architecture", model.architecture.empty() ? Value()
-                                                                                            : Value(model.architecture)},
+                                                {"architecture", architecture},
                                                 {"file", file},
                                                 {"context_length", context},
                                                 {"is_loaded", model.is_loaded},

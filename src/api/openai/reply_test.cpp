@@ -78,11 +78,12 @@ TEST(OpenAiReply, PlainCompletionOfSeveralChoices) {
 TEST(OpenAiReply, StreamHasRoleDeltasFinishAndTimings) {
   StreamReply reply(head_of(Endpoint::kChat));
   std::string text = reply.add(Started{"m", 10});
-  EXPECT_EQ(text, R"(data: {"id":"id-1","object":"chat.completion.chunk","created":99,"model":"m","choices":[{"index":0,)"
-                  R"("delta":{"role":"assistant","content":""},"logprobs":null,"finish_reason":null}]})" "\n\n");
+  EXPECT_EQ(text, R"(data: {"id":"id-1","object":"chat.completion.chunk","created":99,"model":"m",)"
+                  R"("choices":[{"index":0,"delta":{"role":"assistant","content":""},"logprobs":null,)"
+                  R"("finish_reason":null}]})" "\n\n");
   text = reply.add(Delta{0, "a\nb", {}});
-  EXPECT_EQ(text, R"(data: {"id":"id-1","object":"chat.completion.chunk","created":99,"model":"m","choices":[{"index":0,)"
-                  R"("delta":{"content":"a\nb"},"logprobs":null,"finish_reason":null}]})" "\n\n");
+  EXPECT_EQ(text, R"(data: {"id":"id-1","object":"chat.completion.chunk","created":99,"model":"m",)"
+                  R"("choices":[{"index":0,"delta":{"content":"a\nb"},"logprobs":null,"finish_reason":null}]})" "\n\n");
   EXPECT_EQ(reply.add(Delta{0, "", {}}), "");
   EXPECT_EQ(reply.add(Finished{0, FinishReason::kStop}), "");  // waits for the timings
   text = reply.add(Done{some_usage()});
@@ -117,7 +118,7 @@ TEST(OpenAiReply, StreamWithUsageHasALastChunkWithoutChoices) {
 
 TEST(OpenAiReply, AnErrorInTheStreamIsAnEnvelope) {
   std::string text = StreamReply::fail(api::to_api_error(Error(Code::kDevice, "gone")));
-  EXPECT_EQ(text, "data: {\"error\":{\"message\":\"gone\",\"type\":\"server_error\",\"param\":null,\"code\":\"device\"}}\n\n");
+  EXPECT_EQ(text, R"(data: {"error":{"message":"gone","type":"server_error","param":null,"code":"device"}})" "\n\n");
 }
 
 TokenLogprob token(std::string text, float logprob) {

@@ -20,8 +20,7 @@ inline LmEnds bind_ends(Weights& w, const LmConfig& f, float norm_plus = 0) {
   LmEnds ends;
   ends.embedding = w.matrix("token_embd.weight", f.vocab, f.dim);
   ends.norm = {w.vector("output_norm.weight", f.dim, norm_plus), f.eps};
-  ends.head = w.has("output.weight") && !f.has_tied_head ? bind_linear(w, "output", f.dim, f.vocab)
-                                                         : Linear{ends.embedding, {}};
+  ends.head = f.has_tied_head ? Linear{ends.embedding, {}} : bind_linear(w, "output", f.dim, f.vocab);
   return ends;
 }
 

@@ -77,7 +77,11 @@ const TensorInfo* Weights::find(std::string_view name) const {
 
 const TensorInfo& Weights::require(std::string_view name) const {
   if (const TensorInfo* found = find(name)) return *found;
-  throw Error(Code::kCorruptFile, fmt::format("{}: tensor '{}' is missing", checkpoint_.path, name));
+  // Named as the file would.
+  std::string wanted = checkpoint_.format == Checkpoint::Format::kGguf
+                           ? std::string(name)
+                           : hugging_face_name(name, checkpoint_.architecture());
+  throw Error(Code::kCorruptFile, fmt::format("{}: tensor '{}' is missing", checkpoint_.path, wanted));
 }
 
 Tensor Weights::place(int64_t bytes) {
@@ -90,7 +94,7 @@ Weight Weights::matrix(std::string_view name, int64_t out, int64_t in) {
   const TensorInfo& source = require(name);
   if (source.shape != std::vector<int64_t>{out, in}) {
     throw Error(Code::kCorruptFile, fmt::format("{}: tensor '{}' is {}, the configuration asks for [{}, {}]",
-                                                checkpoint_.path, name, describe(source.shape), out, in));
+                                                checkpoint_.path, source.name, describe(source.shape), out, in));
   }
   Weight weight;
   weight.shape = {out, in};
@@ -105,7 +109,7 @@ Tensor Weights::vector(std::string_view name, int64_t n, float plus) {
   const TensorInfo& source = require(name);
   if (source.elements() != n) {
     throw Error(Code::kCorruptFile, fmt::format("{}: tensor '{}' is {}, the configuration asks for [{}]",
-                                                checkpoint_.path, name, describe(source.shape), n));
+                                                checkpoint_.path, source.name, describe(source.shape), n));
   }
   Weight weight;
   weight.shape = {n};

@@ -38,8 +38,9 @@ struct AttentionArgs {
 int64_t rope_scratch_bytes(const Caps& caps, int64_t rows, int rotary_dim);
 int64_t attention_scratch_bytes(const Caps& caps, const Shape& q, const Shape& pages);
 
-/// CUDA splits a sequence of few rows (at most kSplitRows) into at most this many runs of pages; each leaves a partial
-/// [head_dim + 2] (sum of p v, maximum, sum of p) in scratch, [rows, heads, kSplits, head_dim + 2] f32.
+/// CUDA cuts what a row sees into at most kSplits chunks. For a batch of few rows (at most kSplitRows) each chunk is a
+/// block of its own and leaves a partial [head_dim + 2] (sum of p v, maximum, sum of p) in scratch,
+/// [rows, heads, kSplits, head_dim + 2] f32.
 inline constexpr int64_t kSplits = 16, kSplitRows = 16;
 
 }  // namespace hearth

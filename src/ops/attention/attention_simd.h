@@ -219,20 +219,14 @@ void fold_tile(const Tile& tile, int64_t first, const float* keys, const T* valu
     Unit* units = tile.units + u;
     float *scores = space.scores + u * tokens, *sums = space.sums + u * dims;
     n = tile.n - u < V::kBlock ? tile.n - u : V::kBlock;
-    if constexpr (V::kBlock > 4) {
-      if (n >= 8) {
-        fold_units<V, 8>(units, tile, first, keys, values, stride, scores, sums);
-        n = 8;
-        continue;
-      }
-      if (n >= 6) {
-        fold_units<V, 6>(units, tile, first, keys, values, stride, scores, sums);
-        n = 6;
-        continue;
-      }
-      n = n < 4 ? n : 4;
-    }
+    if (n == 5 || n == 7) --n;  // widths that are not worth a kernel of their own
     switch (n) {
+      case 8:
+        if constexpr (V::kBlock >= 8) fold_units<V, 8>(units, tile, first, keys, values, stride, scores, sums);
+        break;
+      case 6:
+        if constexpr (V::kBlock >= 6) fold_units<V, 6>(units, tile, first, keys, values, stride, scores, sums);
+        break;
       case 1: fold_units<V, 1>(units, tile, first, keys, values, stride, scores, sums); break;
       case 2: fold_units<V, 2>(units, tile, first, keys, values, stride, scores, sums); break;
       case 3: fold_units<V, 3>(units, tile, first, keys, values, stride, scores, sums); break;
@@ -241,11 +235,12 @@ void fold_tile(const Tile& tile, int64_t first, const float* keys, const T* valu
   }
 }
 
-/// Asks for the next page while this one is computed: pages are scattered, so no hardware stream finds it.
+/// Brings the next page into the second-level cache while this one is computed: pages are scattered, so no hardware
+/// stream finds it.
 HEARTH_INLINE void prefetch_page(const std::byte* k, const std::byte* v, int64_t bytes) {
   for (int64_t i = 0; i < bytes; i += 64) {
-    __builtin_prefetch(k + i);
-    __builtin_prefetch(v + i);
+    __builtin_prefetch(k + i, 0, 2);
+    __builtin_prefetch(v + i, 0, 2);
   }
 }
 

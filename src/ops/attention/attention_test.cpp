@@ -246,8 +246,10 @@ TEST(Attention, RefusalsSayWhatWasWrong) {
   auto message = [&](Tensor q, const AttentionIndex& i) { return error_of([&] { attention(*t, q, w.pages, i, p); }); };
   Tensor q = t.random({1, 9, 64}, 1);
   EXPECT_EQ(message(q, index), "");
-  EXPECT_NE(message(t.random({1, 8, 64}, 1), index).find("attention: got q f32 [1, 8, 64] for pages"), std::string::npos);
-  EXPECT_NE(message(t.random({1, 9, 32}, 1), index).find("wanted q [rows, a multiple of 3 heads, 64]"), std::string::npos);
+  EXPECT_NE(message(t.random({1, 8, 64}, 1), index).find("attention: got q f32 [1, 8, 64] for pages"),
+            std::string::npos);
+  EXPECT_NE(message(t.random({1, 9, 32}, 1), index).find("wanted q [rows, a multiple of 3 heads, 64]"),
+            std::string::npos);
   EXPECT_NE(message(q, {t.ints({1, 2}), index.seq, index.page_table}).find("pos i32 [2], wanted contiguous i32 [1]"),
             std::string::npos);
   EXPECT_NE(message(q, {index.pos, index.seq, t.ints({0, 1})}).find("page_table i32 [2]"), std::string::npos);

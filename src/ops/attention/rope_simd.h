@@ -28,7 +28,8 @@ void rope_angles(float position, const float* frequency, int rotary_dim, bool in
 
 /// y = x cos + partner sin over n dims; `partner` may be any distance from x.
 template <class V>
-HEARTH_INLINE void rotate_run(const float* x, const float* partner, const float* cos, const float* sin, int n, float* y) {
+HEARTH_INLINE void rotate_run(const float* x, const float* partner, const float* cos, const float* sin, int n,
+                              float* y) {
   int i = 0;
   for (; i + 16 <= n; i += 16) {
     V::store(y + i, V::add(V::mul(V::load(x + i), V::load(cos + i)), V::mul(V::load(partner + i), V::load(sin + i))));

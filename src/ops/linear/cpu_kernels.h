@@ -13,10 +13,10 @@ namespace hearth::cpu {
 struct alignas(64) XBlock {
   int8_t q[32];
   float d;
-  float d_sum;        // d * sum of q
-  int32_t sum;        // of q
-  int32_t half_sum[2];  // of 16 q each
-  float d_half_sum[2];
+  float d_sum;                // d * sum of q
+  float d_half_sum[2];        // of 16 q each
+  int32_t minus_sum;          // negated, so that a zero point times it needs no subtraction
+  int32_t minus_half_sum[2];
   int32_t unused;
 };
 static_assert(sizeof(XBlock) == 64);

@@ -135,10 +135,11 @@ int64_t row_block(int64_t rows, int64_t in) {
 
 }  // namespace
 
-const LinearKernels& linear_kernels(CpuIsa isa) {
-  switch (isa) {
-    default: return kLinearPlain;
-  }
+const LinearKernels& linear_kernels([[maybe_unused]] CpuIsa isa) {
+#if defined(__x86_64__)
+  if (isa == CpuIsa::kAvx512Vnni) return kLinearAvx512;
+#endif
+  return kLinearPlain;
 }
 
 bool has_linear(DType scheme) { return is_float(scheme) || coding(scheme).columns != 0; }

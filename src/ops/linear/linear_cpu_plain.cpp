@@ -21,11 +21,11 @@ void quantize_block(const float* x, XBlock& out) {
       out.q[i] = static_cast<int8_t>(q);
       sum += q;
     }
-    out.half_sum[half] = sum;
+    out.minus_half_sum[half] = -sum;
     out.d_half_sum[half] = out.d * static_cast<float>(sum);
   }
-  out.sum = out.half_sum[0] + out.half_sum[1];
-  out.d_sum = out.d * static_cast<float>(out.sum);
+  out.minus_sum = out.minus_half_sum[0] + out.minus_half_sum[1];
+  out.d_sum = out.d * static_cast<float>(-out.minus_sum);
   out.unused = 0;
 }
 

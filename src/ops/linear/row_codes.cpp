@@ -10,6 +10,7 @@ namespace hearth {
 namespace {
 
 using namespace quant;
+using hearth::codes_of;
 
 // Nibbles of 16 bytes: low halves are elements 0 to 15, high halves 16 to 31.
 void nibbles(const uint8_t* qs, uint8_t* codes) {

@@ -1,4 +1,4 @@
-// What norm.cpp calls after its checks. Views are float32 with a contiguous last dimension; w, sum and y are contiguous.
+// What norm.cpp calls after its checks. Views are float32 with a contiguous last dimension; w, sum and y have no gaps.
 #pragma once
 #include "core/device/ctx.h"
 #include "core/device/cuda.h"

@@ -97,7 +97,8 @@ TEST(RmsNorm, RefusalsSayWhatWasWrong) {
   Tensor x = t.random({2, 8}, 1), w = t.random({8}, 2);
   EXPECT_EQ(error_of([&] { rms_norm(*t, x, t.random({7}, 3), 1e-5f); }),
             "rms_norm: got w f32 [7], wanted w f32 [8], one factor per element of a row of x");
-  EXPECT_NE(error_of([&] { rms_norm(*t, t.ints({1, 2}), w, 1e-5f); }).find("rms_norm: got x i32 [2]"), std::string::npos);
+  EXPECT_NE(error_of([&] { rms_norm(*t, t.ints({1, 2}), w, 1e-5f); }).find("rms_norm: got x i32 [2]"),
+            std::string::npos);
   EXPECT_NE(error_of([&] { add_rms_norm(*t, x, t.random({3, 8}, 3), w, 1e-5f); })
                 .find("add_rms_norm: got a f32 [2, 8] and b f32 [3, 8]"), std::string::npos);
 }

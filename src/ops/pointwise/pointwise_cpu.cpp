@@ -7,7 +7,7 @@ namespace hearth::cpu {
 namespace {
 
 // Reference: the formulas of pointwise.h, one element at a time.
-constinit const PointwiseKernels kReference{
+constexpr PointwiseKernels kReference{
     [](const float* a, const float* b, int64_t n, float* y) {
       for (int64_t i = 0; i < n; ++i) y[i] = a[i] + b[i];
     },

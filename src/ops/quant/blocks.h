@@ -1,6 +1,6 @@
 // The ggml block formats as they lie in a file: little endian, no padding, halves as their bits. kElements values are
 // packed into sizeof(Block) bytes. A pointer into a file need not be aligned for these: copy a block out first, or
-// use byte loads. What the fields mean is said by decode_*.cpp.
+// use byte loads. What the fields mean is said by runs_*.h.
 #pragma once
 #include <cstdint>
 

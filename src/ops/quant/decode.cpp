@@ -10,12 +10,18 @@ namespace {
 
 using DecodeRow = void (*)(const uint8_t* bytes, float* out, int64_t n);
 
+Codebooks codebooks() {
+  return {iq1_grid().data(), iq2_xxs_grid().data(), iq2_xs_grid().data(), iq2_s_grid().data(), iq3_xxs_grid().data(),
+          iq3_s_grid().data()};
+}
+
 template <class Block>
 void decode_blocks(const uint8_t* bytes, float* out, int64_t n) {
+  const Codebooks books = codebooks();
   for (int64_t i = 0; i < n; i += Block::kElements, bytes += sizeof(Block)) {
     Block block;
     std::memcpy(&block, bytes, sizeof(Block));
-    decode(block, out + i);
+    decode_block(block, books, out + i);
   }
 }
 

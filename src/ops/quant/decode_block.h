@@ -1,50 +1,34 @@
-// One block to floats, one overload per format: decode_row() picks by type. `out` takes Block::kElements values.
+// One block to floats, run by run: how a format's bits become values is said once, in runs_*.h, for CPU and CUDA.
 #pragma once
-#include "ops/quant/blocks.h"
+#include "ops/quant/runs_fp4.h"
+#include "ops/quant/runs_iq.h"
+#include "ops/quant/runs_k.h"
+#include "ops/quant/runs_legacy.h"
+#include "ops/quant/runs_low.h"
 
 namespace hearth::quant {
 
-// decode_legacy.cpp: 32 elements, one or two halves.
-void decode(const BlockQ4_0& block, float* out);
-void decode(const BlockQ4_1& block, float* out);
-void decode(const BlockQ5_0& block, float* out);
-void decode(const BlockQ5_1& block, float* out);
-void decode(const BlockQ8_0& block, float* out);
-void decode(const BlockQ8_1& block, float* out);
+inline constexpr int kRun = 8;  // elements decode_run() gives; every format's blocks are whole runs
 
-// decode_k.cpp: 256 elements, scales that are themselves quantised.
-void decode(const BlockQ2_K& block, float* out);
-void decode(const BlockQ3_K& block, float* out);
-void decode(const BlockQ4_K& block, float* out);
-void decode(const BlockQ5_K& block, float* out);
-void decode(const BlockQ6_K& block, float* out);
-void decode(const BlockQ8_K& block, float* out);
-
-// decode_iq.cpp: groups of 4 or 8 elements are points of a codebook; IQ4 looks single elements up.
-void decode(const BlockIQ1_S& block, float* out);
-void decode(const BlockIQ1_M& block, float* out);
-void decode(const BlockIQ2_XXS& block, float* out);
-void decode(const BlockIQ2_XS& block, float* out);
-void decode(const BlockIQ2_S& block, float* out);
-void decode(const BlockIQ3_XXS& block, float* out);
-void decode(const BlockIQ3_S& block, float* out);
-void decode(const BlockIQ4_NL& block, float* out);
-void decode(const BlockIQ4_XS& block, float* out);
-
-// decode_low.cpp: one to two bits.
-void decode(const BlockTQ1_0& block, float* out);
-void decode(const BlockTQ2_0& block, float* out);
-void decode(const BlockQ1_0& block, float* out);
-void decode(const BlockQ2_0& block, float* out);
-
-// decode_fp4.cpp: E2M1 elements with 8-bit scales.
-void decode(const BlockMXFP4& block, float* out);
-void decode(const BlockNVFP4& block, float* out);
-
-struct ScaleMin {
-  int scale, min;
+template <class Block>
+inline constexpr bool kHasCodebook = requires(const Block& block, const Codebooks& books, float* out) {
+  decode_run(block, 0, books, out);
 };
-/// The 6-bit scale and minimum of sub-block `sub` (0 to 7) out of the 12 bytes that Q4_K and Q5_K share.
-ScaleMin k_scale_min(const uint8_t* scales, int sub);
+
+/// Run `run` of a block, elements [8 run, 8 run + 8). `books` is read by formats with a codebook only.
+template <class Block>
+constexpr void decode_run_of(const Block& block, int run, const Codebooks& books, float* out) {
+  if constexpr (kHasCodebook<Block>) {
+    decode_run(block, run, books, out);
+  } else {
+    decode_run(block, run, out);
+  }
+}
+
+/// A whole block; `out` takes Block::kElements values.
+template <class Block>
+constexpr void decode_block(const Block& block, const Codebooks& books, float* out) {
+  for (int run = 0; run < Block::kElements / kRun; ++run) decode_run_of(block, run, books, out + run * kRun);
+}
 
 }  // namespace hearth::quant

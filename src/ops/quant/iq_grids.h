@@ -1,5 +1,5 @@
 // The codebooks of the IQ formats: every index names a point of a small lattice. They are data of the file format.
-// Expanded at the first use; the spans live for the process. Threads: safe.
+// The spans live for the process. Threads: safe.
 #pragma once
 #include <array>
 #include <cstdint>

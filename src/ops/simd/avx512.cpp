@@ -1,4 +1,4 @@
-// Every kernel table of the Avx512 level, compiled for it from the same templates as the other levels.
+// Every kernel table of the Avx512 level, compiled for it from the templates all levels share.
 #if defined(__x86_64__)
 #if !defined(__clang__)
 #pragma GCC diagnostic ignored "-Wuninitialized"  // GCC 12 reports its own _mm512_undefined_ps()
@@ -18,12 +18,12 @@
 #include "ops/simd/target.h"
 
 HEARTH_BEGIN_AVX512
+// In this order: each builds on those before it.
 #include "ops/simd/avx512_vector.h"
-//
 #include "ops/simd/math.h"
-//
+
 #include "ops/attention/rope_simd.h"
-//
+
 #include "ops/attention/attention_simd.h"
 #include "ops/norm/norm_simd.h"
 #include "ops/pointwise/pointwise_simd.h"

@@ -1,4 +1,4 @@
-// Every kernel table of the Neon level, compiled for it from the same templates as the other levels.
+// Every kernel table of the Neon level, compiled for it from the templates all levels share.
 #if defined(__aarch64__)
 #include <arm_neon.h>
 
@@ -14,12 +14,12 @@
 #include "ops/simd/level.h"
 #include "ops/simd/target.h"
 
+// In this order: each builds on those before it.
 #include "ops/simd/neon_vector.h"
-//
 #include "ops/simd/math.h"
-//
+
 #include "ops/attention/rope_simd.h"
-//
+
 #include "ops/attention/attention_simd.h"
 #include "ops/norm/norm_simd.h"
 #include "ops/pointwise/pointwise_simd.h"

@@ -22,6 +22,7 @@
 #include <fmt/format.h>
 
 #include "core/base/log.h"
+#include "server/http/admission.h"
 #include "server/http/guard.h"
 #include "server/http/router.h"
 #include "server/http/wire.h"
@@ -142,8 +143,6 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void parse_failed(error_code failure);
   void on_header();
   void take_head(const beast::http::request<beast::http::string_body>& message);
-  std::optional<HttpResponse> refusal(const beast::http::request<beast::http::string_body>& message);
-  HttpResponse options_response(const RouteMatch& match) const;
   void expect_body();
   void dispatch_request();
   void run_handler();
@@ -174,7 +173,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   HttpRequest request_;
   const Route* route_ = nullptr;
   std::string cors_origin_;
-  std::optional<HttpResponse> refusal_;
+  std::optional<HttpResponse> answer_;  // known from the header alone
   SteadyTime begun_;
   bool keep_alive_ = true, is_head_ = false, is_recorded_ = true;
   bool is_read_whole_ = false;  // nothing of the request is still on its way
@@ -205,9 +204,10 @@ class Reply final : public ResponseWriter {
   }
 
   void respond(HttpResponse response) override {
-    connection_->core().dispatch([connection = connection_, sequence = sequence_, response = std::move(response)]() mutable {
-      connection->answer(sequence, std::move(response));
-    });
+    connection_->core().dispatch(
+        [connection = connection_, sequence = sequence_, response = std::move(response)]() mutable {
+          connection->answer(sequence, std::move(response));
+        });
   }
   void start_stream(HttpResponse head) override {
     connection_->core().dispatch([connection = connection_, sequence = sequence_, head = std::move(head)]() mutable {
@@ -330,7 +330,7 @@ void Connection::begin_request() {
   request_.remote = std::move(remote);
   request_.id = make_request_id();
   route_ = nullptr;
-  refusal_.reset();
+  answer_.reset();
   cors_origin_.clear();
   keep_alive_ = !core_->is_draining;
   is_head_ = head_sent_ = is_answered_ = is_recorded_ = is_read_whole_ = false;
@@ -386,70 +386,21 @@ void Connection::take_head(const beast::http::request<beast::http::string_body>&
   is_head_ = request_.method == "HEAD";
 }
 
-std::optional<HttpResponse> Connection::refusal(const beast::http::request<beast::http::string_body>& message) {
-  if (is_overloaded_) return error_response(api::http_error(503, "too many connections: try again soon"));
-  std::string_view target = request_.target;
-  std::string_view host = find_header(request_.headers, "host");
-  if (size_t scheme = target.find("://"); !target.starts_with('/') && scheme != target.npos) {
-    size_t path = target.find('/', scheme + 3);
-    host = target.substr(scheme + 3, path == target.npos ? target.npos : path - scheme - 3);
-    target = path == target.npos ? "/" : target.substr(path);
-  }
-  if (message.count(beast::http::field::host) > 1 || (request_.is_http11 && message.count(beast::http::field::host) == 0)) {
-    return error_response(api::http_error(400, "HTTP/1.1 wants exactly one Host header"));
-  }
-  size_t question = target.find('?');
-  if (question != target.npos) request_.query = target.substr(question + 1);
-  auto path = decode_path(target.substr(0, question));
-  if (!path) return error_response(api::http_error(400, "the path has a bad percent escape"));
-  request_.path = *path;
-
-  RouteMatch match = core_->router.match(request_.method, request_.path);
-  GuardInput guard{request_.method, request_.path, host, &request_.headers, core_->is_loopback,
-                   match.route && match.route->is_open};
-  if (!request_.is_http11 && host.empty()) guard.is_loopback = false;  // no browser speaks HTTP/1.0
-  if (auto refused = refuse_host(guard, core_->options)) return error_response(*refused);
-  if (auto refused = refuse_origin(guard, core_->options)) return error_response(*refused);
-  std::string_view origin = find_header(request_.headers, "origin");
-  if (!origin.empty() && is_allowed_origin(origin, core_->options)) cors_origin_ = origin;
-  if (request_.method == "OPTIONS" && (!match.allowed.empty() || request_.path == "*")) return options_response(match);
-  if (auto refused = refuse_key(guard, core_->options)) return error_response(*refused);
-  route_ = match.route;
-  request_.rest = match.rest;
-  if (route_) return std::nullopt;
-  if (match.allowed.empty()) {
-    return error_response(api::http_error(404, fmt::format("no such route: {}; there are {}", request_.path,
-                                                           core_->router.list())));
-  }
-  auto response = error_response(api::http_error(405, fmt::format("{} is not possible here, allowed: {}", request_.method,
-                                                                  fmt::join(match.allowed, ", "))));
-  response.headers.emplace_back("Allow", fmt::format("{}", fmt::join(match.allowed, ", ")));
-  return response;
-}
-
-HttpResponse Connection::options_response(const RouteMatch& match) const {
-  HttpResponse out;
-  out.status = 204;
-  std::string methods = match.allowed.empty() ? "GET, HEAD, POST, OPTIONS" : fmt::format("{}", fmt::join(match.allowed, ", "));
-  out.headers.emplace_back("Allow", methods);
-  if (!cors_origin_.empty()) {
-    out.headers.emplace_back("Access-Control-Allow-Methods", methods);
-    std::string_view wanted = find_header(request_.headers, "access-control-request-headers");
-    out.headers.emplace_back("Access-Control-Allow-Headers", wanted.empty() ? "authorization, content-type" : wanted);
-    out.headers.emplace_back("Access-Control-Max-Age", "600");
-  }
-  return out;
-}
-
 void Connection::on_header() {
-  const auto& message = parser_->get();
-  take_head(message);
+  take_head(parser_->get());
   state_ = State::kBody;
   parser_->eager(true);
-  refusal_ = refusal(message);
+  if (is_overloaded_) {
+    answer_ = error_response(api::http_error(503, "too many connections: try again soon"));
+  } else {
+    Admission admission = admit(request_, core_->router, core_->options, core_->is_loopback);
+    route_ = admission.route;
+    answer_ = std::move(admission.answer);
+    cors_origin_ = std::move(admission.cors_origin);
+  }
   uint64_t length = parser_->content_length().value_or(0);
-  if (!refusal_ && length > static_cast<uint64_t>(core_->options.max_body_bytes)) {
-    refusal_ = error_response(api::http_error(
+  if (!answer_ && length > static_cast<uint64_t>(core_->options.max_body_bytes)) {
+    answer_ = error_response(api::http_error(
         413, fmt::format("the body has {} bytes, the limit is {}", length, core_->options.max_body_bytes)));
   }
   if (!parser_->is_done()) expect_body();
@@ -458,14 +409,14 @@ void Connection::on_header() {
 void Connection::expect_body() {
   uint64_t limit = static_cast<uint64_t>(core_->options.max_body_bytes);
   std::string_view expect = find_header(request_.headers, "expect");
-  if (!refusal_ && !expect.empty() && expect != "100-continue" && expect != "100-Continue") {
-    refusal_ = error_response(api::http_error(417, "the only expectation understood is 100-continue"));
+  if (!answer_ && !expect.empty() && expect != "100-continue" && expect != "100-Continue") {
+    answer_ = error_response(api::http_error(417, "the only expectation understood is 100-continue"));
   }
   bool is_small = parser_->content_length() && *parser_->content_length() <= kSmallBody && expect.empty();
-  if (refusal_ && !is_small) {
+  if (answer_ && !is_small) {
     keep_alive_ = false;
     state_ = State::kHandling;
-    return send_response(std::move(*refusal_));
+    return send_response(std::move(*answer_));
   }
   if (!parser_->content_length()) parser_->body_limit(limit);
   arm(is_overloaded_ ? kOverloadedSeconds : core_->options.body_timeout_s);
@@ -480,8 +431,8 @@ void Connection::dispatch_request() {
   is_read_whole_ = true;
   state_ = State::kHandling;
   arm(core_->options.request_timeout_s);
-  if (refusal_) {
-    send_response(std::move(*refusal_));
+  if (answer_) {
+    send_response(std::move(*answer_));
   } else {
     run_handler();
   }
@@ -491,7 +442,10 @@ void Connection::dispatch_request() {
 void Connection::run_handler() {
   abort_state_ = std::make_shared<AbortState>();
   auto reply = std::make_shared<Reply>(shared_from_this(), sequence_, abort_state_);
-  asio::post(*core_->workers, [route = route_, request = request_, reply = std::move(reply)]() mutable {
+  std::string body = std::exchange(request_.body, "");  // moved: it may be large; the rest stays for the log
+  HttpRequest request = request_;
+  request.body = std::move(body);
+  asio::post(*core_->workers, [route = route_, request = std::move(request), reply = std::move(reply)]() mutable {
     std::shared_ptr<ResponseWriter> writer = std::move(reply);
     try {
       route->handler(request, writer);
@@ -503,7 +457,6 @@ void Connection::run_handler() {
       writer->respond(error_response(api::http_error(500, "the server failed on this request")));
     }
   });
-  request_.body.clear();
 }
 
 void Connection::answer(uint64_t sequence, HttpResponse response) {
@@ -514,11 +467,7 @@ void Connection::send_response(HttpResponse response) {
   status_ = response.status;
   head_sent_ = is_answered_ = true;
   if (core_->is_draining) keep_alive_ = false;
-  if (!cors_origin_.empty()) {
-    response.headers.emplace_back("Access-Control-Allow-Origin", cors_origin_);
-    response.headers.emplace_back("Access-Control-Expose-Headers", "X-Request-Id");
-    response.headers.emplace_back("Vary", "Origin");
-  }
+  add_cors_headers(response, cors_origin_);
   std::string text = render_head(response, {.keep_alive = keep_alive_, .request_id = request_.id});
   if (!is_head_) text += response.body;
   send(text);
@@ -534,11 +483,7 @@ void Connection::start_stream(uint64_t sequence, HttpResponse head) {
   if (!is_current(sequence) || head_sent_) return;
   framing_ = request_.is_http11 ? Framing::kChunked : Framing::kUntilClose;
   if (!request_.is_http11 || core_->is_draining) keep_alive_ = false;
-  if (!cors_origin_.empty()) {
-    head.headers.emplace_back("Access-Control-Allow-Origin", cors_origin_);
-    head.headers.emplace_back("Access-Control-Expose-Headers", "X-Request-Id");
-    head.headers.emplace_back("Vary", "Origin");
-  }
+  add_cors_headers(head, cors_origin_);
   status_ = head.status;
   head_sent_ = true;
   send(render_head(head, {.framing = framing_, .keep_alive = keep_alive_, .request_id = request_.id}));
@@ -661,7 +606,8 @@ void Connection::record() {
   int status = status_ != 0 ? status_ : 499;
   double took_s = since(begun_);
   if (core_->observer) {
-    core_->observer({route_ ? std::string_view(route_->pattern) : "other", request_.method, status, took_s, sent_bytes_});
+    std::string_view route = route_ ? std::string_view(route_->pattern) : "other";
+    core_->observer({route, request_.method, status, took_s, sent_bytes_});
   }
   bool is_probe = status == 200 && (request_.path == "/health" || request_.path == "/metrics");
   log::write(is_probe ? log::Level::kDebug : log::Level::kInfo,
@@ -748,10 +694,9 @@ Result<void> BeastServer::start() {
     error_code ignored;
     acceptor_.close(ignored);
     bool is_taken = failure == asio::error::address_in_use;
+    const char* cure = is_taken ? "; another program has this port: stop it or choose another port" : "";
     return unexpected(Code::kIo, fmt::format("cannot listen on {}:{}: {}{}", core_->options.host, core_->options.port,
-                                             failure.message(),
-                                             is_taken ? "; another program has this port: stop it or choose another port"
-                                                      : ""));
+                                             failure.message(), cure));
   }
   port_ = acceptor_.local_endpoint().port();
   core_->is_loopback = where->address().is_loopback();

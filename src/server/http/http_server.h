@@ -116,6 +116,7 @@ class HttpServer {
   virtual void stop(double grace_s) = 0;
 };
 
-std::unique_ptr<HttpServer> make_http_server(ServerOptions options, std::vector<Route> routes, RequestObserver observer);
+std::unique_ptr<HttpServer> make_http_server(ServerOptions options, std::vector<Route> routes,
+                                             RequestObserver observer);
 
 }  // namespace hearth::http

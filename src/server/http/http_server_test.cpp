@@ -103,8 +103,9 @@ TEST_F(HttpServerTest, CrossOriginPagesNeedLeave) {
   EXPECT_EQ(status(get_text("/health", "Sec-Fetch-Site: cross-site\r\n")), 403);
   std::string allowed = once(get_text("/health", "Origin: https://app.example\r\n"));
   EXPECT_NE(allowed.find("Access-Control-Allow-Origin: https://app.example\r\n"), std::string::npos);
-  std::string preflight = once("OPTIONS /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nOrigin: https://app.example\r\n"
-                               "Access-Control-Request-Method: POST\r\nAccess-Control-Request-Headers: x-one\r\n\r\n");
+  std::string preflight = once("OPTIONS /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n"
+                               "Origin: https://app.example\r\nAccess-Control-Request-Method: POST\r\n"
+                               "Access-Control-Request-Headers: x-one\r\n\r\n");
   EXPECT_EQ(status_of(preflight), 204);
   EXPECT_NE(preflight.find("Access-Control-Allow-Headers: x-one\r\n"), std::string::npos);
   EXPECT_NE(preflight.find("Access-Control-Allow-Methods: POST, OPTIONS\r\n"), std::string::npos);
@@ -142,16 +143,15 @@ TEST_F(HttpServerTest, RefusesWhatIsTooLarge) {
   start(options);
   EXPECT_EQ(status(post_text(kChat, std::string(1001, ' '))), 413);
   EXPECT_EQ(status(post_text(kChat, std::string(5000000, ' '))), 413);  // the answer survives the unread body
-  EXPECT_EQ(status("POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999999999\r\n\r\n"), 413);
-  EXPECT_EQ(status("POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n3e9\r\n" +
-                   std::string(1001, ' ') + "\r\n0\r\n\r\n"), 413);
+  const std::string post = "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n";
+  EXPECT_EQ(status(post + "Content-Length: 99999999999999\r\n\r\n"), 413);
+  EXPECT_EQ(status(post + "Transfer-Encoding: chunked\r\n\r\n3e9\r\n" + std::string(1001, ' ') + "\r\n0\r\n\r\n"), 413);
   EXPECT_EQ(status(get_text("/health", "X: " + std::string(5000, 'a') + "\r\n")), 431);
   EXPECT_EQ(status(get_text("/" + std::string(5000, 'a'))), 431);
   std::string many;
   for (int i = 0; i < 1000; ++i) many += "X: y\r\n";
   EXPECT_EQ(status(get_text("/health", many)), 431);
-  EXPECT_EQ(status("POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n1;" +
-                   std::string(20000, 'e')), 400);
+  EXPECT_EQ(status(post + "Transfer-Encoding: chunked\r\n\r\n1;" + std::string(20000, 'e')), 400);
   EXPECT_EQ(status(post_text(kChat, std::string(kBody) + std::string(900, ' '))), 200);
 }
 
@@ -164,7 +164,8 @@ TEST_F(HttpServerTest, RefusesWhatIsNotHttp) {
                             "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n",
                             "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n"
                             "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-                            "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+                            "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+                            "zz\r\n",
                             "GET /%zz HTTP/1.1\r\nHost: localhost\r\n\r\n"}) {
     EXPECT_EQ(status(bytes), 400) << bytes;
   }
@@ -227,7 +228,8 @@ TEST_F(HttpServerTest, TooManyConnectionsAreToldToWait) {
 
 TEST_F(HttpServerTest, RequestIdsAreEchoedOrMade) {
   start();
-  EXPECT_NE(once(get_text("/health", "X-Request-Id: my-id.7\r\n")).find("X-Request-Id: my-id.7\r\n"), std::string::npos);
+  std::string echoed = once(get_text("/health", "X-Request-Id: my-id.7\r\n"));
+  EXPECT_NE(echoed.find("X-Request-Id: my-id.7\r\n"), std::string::npos);
   std::string made = once(get_text("/health", "X-Request-Id: not sane!\r\n"));
   EXPECT_EQ(made.find("not sane"), std::string::npos);
   EXPECT_NE(made.find("X-Request-Id: "), std::string::npos);
@@ -261,7 +263,8 @@ TEST_F(HttpServerTest, MetricsCountRoutesAndStatuses) {
                            "hearth_http_requests_total{route=\"other\",code=\"404\"} 1\n",
                            "hearth_http_open_connections 1\n", "hearth_memory_leased_bytes 3145728\n",
                            "hearth_lease_bytes{pool=\"host\",holder=\"scripted\"} 3145728\n",
-                           "hearth_queue_seconds_bucket{le=\"0.1\"} 2\n", "hearth_queue_seconds_bucket{le=\"+Inf\"} 4\n",
+                           "hearth_queue_seconds_bucket{le=\"0.1\"} 2\n",
+                           "hearth_queue_seconds_bucket{le=\"+Inf\"} 4\n",
                            "hearth_queue_seconds_sum 2.5\n", "hearth_queue_seconds_count 4\n"}) {
     EXPECT_NE(text.find(line), std::string::npos) << line << text;
   }

@@ -48,12 +48,15 @@ std::string_view reason_phrase(int status) {
   }
 }
 
+bool is_same_name(std::string_view a, std::string_view b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](unsigned char x, unsigned char y) {
+    return std::tolower(x) == std::tolower(y);
+  });
+}
+
 std::string_view find_header(const Headers& headers, std::string_view name) {
   for (const auto& [key, value] : headers) {
-    bool is_same = key.size() == name.size() && std::equal(key.begin(), key.end(), name.begin(), [](char a, char b) {
-      return std::tolower(static_cast<unsigned char>(a)) == std::tolower(static_cast<unsigned char>(b));
-    });
-    if (is_same) return value;
+    if (is_same_name(key, name)) return value;
   }
   return "";
 }

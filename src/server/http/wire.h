@@ -8,6 +8,8 @@
 namespace hearth::http {
 
 std::string_view reason_phrase(int status);
+/// Names of headers, compared without case.
+bool is_same_name(std::string_view a, std::string_view b);
 
 enum class Framing { kLength, kChunked, kUntilClose };
 

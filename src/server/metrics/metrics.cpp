@@ -57,7 +57,8 @@ std::string model_gauges(const std::vector<ModelSummary>& models) {
   std::string resident = head("hearth_model_resident_bytes", "gauge", "Weights and state of the model in memory.");
   for (const ModelSummary& model : models) {
     loaded += fmt::format("hearth_model_loaded{{model=\"{}\"}} {}\n", label(model.name), model.is_loaded ? 1 : 0);
-    resident += fmt::format("hearth_model_resident_bytes{{model=\"{}\"}} {}\n", label(model.name), model.resident_bytes);
+    resident += fmt::format("hearth_model_resident_bytes{{model=\"{}\"}} {}\n", label(model.name),
+                            model.resident_bytes);
   }
   return loaded + resident;
 }

@@ -20,14 +20,16 @@ input{font:inherit;padding:.2rem .4rem}.bar{height:.6rem;background:#8883;border
 <p id="state">asking the server&hellip;</p>
 <p id="keyrow" hidden>This server wants an API key: <input id="key" type="password" autocomplete="off"></p>
 <h2>Models</h2>
-<table><thead><tr><th>name</th><th>architecture</th><th>context</th><th>memory</th></tr></thead><tbody id="models"></tbody></table>
+<table><thead><tr><th>name</th><th>architecture</th><th>context</th><th>memory</th></tr></thead>
+<tbody id="models"></tbody></table>
 <h2>Memory</h2>
 <div class="bar"><div id="used"></div></div><p id="memory"></p>
 <table><tbody id="leases"></tbody></table>
 <h2>Call it</h2>
 <pre id="curl"></pre>
 <pre id="python"></pre>
-<p>Also: <code>GET /v1/models</code>, <code>POST /v1/completions</code>, <code>GET /metrics</code>, <code>GET /health</code>.</p>
+<p>Also: <code>GET /v1/models</code>, <code>POST /v1/completions</code>,
+<code>GET /metrics</code>, <code>GET /health</code>.</p>
 <script>
 const el = id => document.getElementById(id);
 const size = n => n >= 2**30 ? (n / 2**30).toFixed(2) + " GiB" : (n / 2**20).toFixed(1) + " MiB";
@@ -71,7 +73,8 @@ async function refresh() {
     const lease = /^hearth_lease_bytes\{pool="(.*)",holder="(.*)"\} (\d+)$/gm;
     rows(el("leases"), [...text.matchAll(lease)].map(m => [m[1], m[2], size(Number(m[3]))]));
     el("state").textContent = gauge(text, "hearth_requests_running") + " running, " +
-      gauge(text, "hearth_requests_waiting") + " waiting, " + gauge(text, "hearth_generated_tokens_total") + " tokens so far";
+      gauge(text, "hearth_requests_waiting") + " waiting, " +
+      gauge(text, "hearth_generated_tokens_total") + " tokens so far";
   } catch (error) { el("state").textContent = "the server does not answer"; }
 }
 examples("model"); refresh(); setInterval(refresh, 3000);

@@ -26,6 +26,7 @@ struct Scope {
   void set(NameId id, PyValue value);
 };
 
+struct Loop;
 struct Namespace;
 
 /// What raise_exception throws: its message reaches the caller word for word.
@@ -52,8 +53,9 @@ class Interpreter {
   bool call_test(std::string_view name, const PyValue& value, const Args& args);
   PyValue call_macro(const MacroDef& macro, Scope* defined_in, const Args& args);
   std::string run_loop(const Stmt& loop, const PyValue& iterable, Scope* around, int depth0);
+  bool passes(const Stmt& loop, const PyValue& item, Scope* around);       // the loop's `if`
   PyValue make_namespace(std::shared_ptr<Namespace> made);
-  int line() const { return line_; }
+  void keep(std::shared_ptr<Loop> loop);  // until the rendering ends, because it holds a value that may hold it
 
  private:
   enum class Flow { kNext, kBreak, kContinue };
@@ -63,12 +65,11 @@ class Interpreter {
   Flow execute(const Stmt& stmt);
   Flow execute_if(const Stmt& stmt);
   Flow loop_over(const Stmt& loop, const PyValue& iterable, Scope* around, int depth0);
-  Items filtered(const Stmt& loop, Items items, Scope* around);
   Flow execute_captured(const Body& body, std::string& text);
   Flow execute_set_block(const Stmt& stmt);
   Flow execute_filter_block(const Stmt& stmt);
   Flow execute_with(const Stmt& stmt);
-  Flow execute_scope(const Stmt& stmt);
+  Flow execute_scope(const Stmt& stmt, Scope* around);
   void execute_call_block(const Stmt& stmt);
   void assign(const Target& target, const PyValue& value);
   void unpack(const Target& target, const PyValue& value);
@@ -114,10 +115,12 @@ class Interpreter {
   int line_ = 1;
   std::string* out_ = nullptr;
   Scope* scope_ = nullptr;
+  Scope* root_ = nullptr;
   std::deque<Scope> scopes_;           // every scope of this rendering: macros point into it
   std::vector<Scope*> free_scopes_;
   std::vector<std::optional<PyValue>> globals_;           // context and built-in names, once converted
   std::vector<std::shared_ptr<Namespace>> namespaces_;    // emptied at the end: they may hold each other
+  std::vector<std::shared_ptr<Loop>> changed_loops_;      // likewise
 };
 
 }  // namespace hearth::text::jinja

@@ -209,23 +209,39 @@ PyValue Macro::call(Interpreter& interpreter, const Args& args) {
   return interpreter.call_macro(*definition, defined_in, args);
 }
 
-std::string Loop::repr() const { return fmt::format("<LoopContext {}/{}>", index0 + 1, list.items().size()); }
+bool Loop::has_turn(Interpreter& interpreter, size_t index) {
+  const Items& items = source.items();
+  while (passed.size() <= index && next_source < items.size()) {
+    const PyValue& item = items[next_source++];
+    if (!statement->condition || interpreter.passes(*statement, item, around)) passed.push_back(item);
+  }
+  return index < passed.size();
+}
 
-std::optional<PyValue> Loop::attribute(Interpreter&, std::string_view name) {
-  const Items& items = list.items();
+size_t Loop::length(Interpreter& interpreter) {
+  has_turn(interpreter, source.items().size());
+  return passed.size();
+}
+
+std::string Loop::repr() const {
+  size_t length = statement->condition ? passed.size() : source.items().size();
+  return fmt::format("<LoopContext {}/{}>", index0 + 1, length);
+}
+
+std::optional<PyValue> Loop::attribute(Interpreter& interpreter, std::string_view name) {
   auto number = [](size_t value) { return PyValue::integer(static_cast<Int>(value)); };
   if (name == "index") return number(index0 + 1);
   if (name == "index0") return number(index0);
   if (name == "first") return PyValue::boolean(index0 == 0);
-  if (name == "last") return PyValue::boolean(index0 + 1 == items.size());
-  if (name == "length") return number(items.size());
-  if (name == "revindex") return number(items.size() - index0);
-  if (name == "revindex0") return number(items.size() - index0 - 1);
+  if (name == "last") return PyValue::boolean(!has_turn(interpreter, index0 + 1));
+  if (name == "length") return number(length(interpreter));
+  if (name == "revindex") return number(length(interpreter) - index0);
+  if (name == "revindex0") return number(length(interpreter) - index0 - 1);
   if (name == "depth") return PyValue::integer(depth0 + 1);
   if (name == "depth0") return PyValue::integer(depth0);
-  if (name == "previtem") return index0 == 0 ? PyValue::undefined("there is no previous item") : items[index0 - 1];
+  if (name == "previtem") return index0 == 0 ? PyValue::undefined("there is no previous item") : passed[index0 - 1];
   if (name == "nextitem") {
-    return index0 + 1 < items.size() ? items[index0 + 1] : PyValue::undefined("there is no next item");
+    return has_turn(interpreter, index0 + 1) ? passed[index0 + 1] : PyValue::undefined("there is no next item");
   }
   if (name == "cycle" || name == "changed") {
     return make_method(name, name == "cycle" ? loop_cycle : loop_changed, PyValue::object(shared_from_this()));
@@ -247,6 +263,7 @@ PyValue Loop::cycle(const Args& args) const {
 PyValue Loop::changed(Interpreter& interpreter, const Args& args) {
   PyValue now = PyValue::tuple(args.positional);
   bool same = last_changed && py_equal(*last_changed, now, interpreter.budget());
+  if (!last_changed) interpreter.keep(shared_from_this());
   if (!same) last_changed = now;
   return PyValue::boolean(!same);
 }

@@ -31,7 +31,9 @@ struct Macro : Object {
 };
 
 struct Loop : Object, std::enable_shared_from_this<Loop> {
-  PyValue list;                 // what is looped over
+  PyValue source;               // what is looped over, before the loop's `if`
+  size_t next_source = 0;       // the first item the `if` has not judged yet: it runs as late as it can
+  Items passed;                 // the items of the turns begun, and those looked ahead at
   size_t index0 = 0;
   int depth0 = 0;
   std::optional<PyValue> last_changed;
@@ -42,6 +44,8 @@ struct Loop : Object, std::enable_shared_from_this<Loop> {
   std::optional<PyValue> attribute(Interpreter&, std::string_view name) override;
   bool is_callable() const override { return true; }
   PyValue call(Interpreter& interpreter, const Args& args) override;
+  bool has_turn(Interpreter& interpreter, size_t index);  // judges items until that turn is known
+  size_t length(Interpreter& interpreter);                // judges all of them
   PyValue cycle(const Args& args) const;
   PyValue changed(Interpreter& interpreter, const Args& args);
 };

@@ -294,7 +294,7 @@ class StatementParser {
   }
 
   StmtPtr block_statement() {
-    StmtPtr node = make(Stmt::Kind::kScope);
+    StmtPtr node = make(Stmt::Kind::kBlock);
     tokens_.next();
     std::string name = tokens_.expect_name().text;
     tokens_.skip_name("scoped");

@@ -19,7 +19,11 @@ namespace hearth::text::jinja {
 
 class Budget;
 class PyValue;
+struct DictBox;
+struct IteratorBox;
+struct ListBox;
 struct Object;
+struct TupleBox;
 class Interpreter;
 using Int = __int128;  // Python's integers are unbounded; 128 bits hold every integer a chat carries
 using Items = std::vector<PyValue>;
@@ -43,30 +47,6 @@ struct UndefinedBox {
   std::string message;     // what using it raises
 };
 
-struct ListBox : Box {
-  Items items;
-};
-
-struct TupleBox : Box {
-  Items items;
-  bool is_group = false;   // a pair that groupby made: also has the names grouper and list
-};
-
-struct DictBox : Box {
-  std::vector<std::pair<PyValue, PyValue>> members;  // insertion order
-  const PyValue* find(const PyValue& key, Budget& budget) const;
-  const PyValue* find(std::string_view key) const;
-  void set(PyValue key, PyValue value, Budget& budget);
-  void set(std::string key, PyValue value);
-
- private:
-  std::unordered_multimap<size_t, size_t> index_;    // hash -> member, once there are more than a few
-  std::vector<size_t> hashes_;                       // of each member
-  template <class Same>
-  std::optional<size_t> position(size_t hash, const Same& same) const;
-  void append(size_t hash, PyValue key, PyValue value);
-};
-
 struct ViewBox : Box {     // dict.keys(), dict.values(), dict.items()
   enum class Part { kKeys, kValues, kItems };
   std::shared_ptr<const DictBox> dict;
@@ -76,16 +56,6 @@ struct ViewBox : Box {     // dict.keys(), dict.values(), dict.items()
 struct RangeBox {
   Int start = 0, stop = 0, step = 1;
   Int size() const;
-};
-
-struct IteratorBox : Box { // a generator: read once, has no length
-  Items items;
-  size_t next = 0;
-};
-
-struct Args {
-  Items positional;
-  std::vector<std::pair<std::string, PyValue>> named;
 };
 
 class PyValue {
@@ -126,7 +96,7 @@ class PyValue {
   double as_double() const { return is(Kind::kFloat) ? std::get<4>(data_) : static_cast<double>(as_int()); }
   const TextBox& text() const { return *std::get<5>(data_); }
   const std::string& bytes() const { return text().bytes; }
-  const Items& items() const { return is(Kind::kTuple) ? std::get<7>(data_)->items : std::get<6>(data_)->items; }
+  const Items& items() const;  // of a list or tuple
   const TupleBox& tuple_box() const { return *std::get<7>(data_); }
   const std::shared_ptr<const DictBox>& dict() const { return std::get<8>(data_); }
   const ViewBox& view() const { return *std::get<9>(data_); }
@@ -148,6 +118,44 @@ class PyValue {
   explicit PyValue(Data data) : data_(std::move(data)) {}
   Data data_;
 };
+
+struct ListBox : Box {
+  Items items;
+};
+
+struct TupleBox : Box {
+  Items items;
+  bool is_group = false;   // a pair that groupby made: also has the names grouper and list
+};
+
+struct DictBox : Box {
+  std::vector<std::pair<PyValue, PyValue>> members;  // insertion order
+  const PyValue* find(const PyValue& key, Budget& budget) const;
+  const PyValue* find(std::string_view key) const;
+  void set(PyValue key, PyValue value, Budget& budget);
+  void set(std::string key, PyValue value);
+
+ private:
+  std::unordered_multimap<size_t, size_t> index_;    // hash -> member, once there are more than a few
+  std::vector<size_t> hashes_;                       // of each member
+  template <class Same>
+  std::optional<size_t> position(size_t hash, const Same& same) const;
+  void append(size_t hash, PyValue key, PyValue value);
+};
+
+struct IteratorBox : Box { // a generator: read once, has no length
+  Items items;
+  size_t next = 0;
+};
+
+struct Args {
+  Items positional;
+  std::vector<std::pair<std::string, PyValue>> named;
+};
+
+inline const Items& PyValue::items() const {
+  return is(Kind::kTuple) ? std::get<7>(data_)->items : std::get<6>(data_)->items;
+}
 
 /// Anything with attributes or a call of its own: namespace, macro, loop, cycler, joiner, function, bound method.
 struct Object : Box {

@@ -50,6 +50,7 @@ Interpreter::Interpreter(const Ast& ast, const Value& context, const TemplateLim
 
 Interpreter::~Interpreter() {
   for (auto& held : namespaces_) held->attributes = DictBox();
+  for (auto& held : changed_loops_) held->last_changed.reset();
 }
 
 std::string Interpreter::run() {
@@ -57,6 +58,7 @@ std::string Interpreter::run() {
   out_ = &text;
   try {
     Inside root(*this, nullptr);
+    root_ = scope_;
     execute(ast_.body);
   } catch (const RaisedByTemplate&) {
     throw;
@@ -119,7 +121,8 @@ Interpreter::Flow Interpreter::execute(const Stmt& stmt) {
     case Stmt::Kind::kCallBlock: execute_call_block(stmt); break;
     case Stmt::Kind::kFilterBlock: return execute_filter_block(stmt);
     case Stmt::Kind::kWith: return execute_with(stmt);
-    case Stmt::Kind::kScope: return execute_scope(stmt);
+    case Stmt::Kind::kScope: return execute_scope(stmt, scope_);
+    case Stmt::Kind::kBlock: return execute_scope(stmt, root_);
     case Stmt::Kind::kBreak: return Flow::kBreak;
     case Stmt::Kind::kContinue: return Flow::kContinue;
   }
@@ -142,42 +145,34 @@ std::string Interpreter::run_loop(const Stmt& loop, const PyValue& iterable, Sco
   return text;
 }
 
-/// The items that pass the loop's `if`, which sees the loop's targets but not `loop`.
-Items Interpreter::filtered(const Stmt& loop, Items items, Scope* around) {
+/// It sees the loop's targets but not `loop`.
+bool Interpreter::passes(const Stmt& loop, const PyValue& item, Scope* around) {
+  budget_.charge();
   Inside inside(*this, around);
-  Items passed;
-  for (PyValue& item : items) {
-    budget_.charge();
-    inside.scope().variables.clear();
-    assign(loop.target, item);
-    if (evaluate(*loop.condition).truthy()) passed.push_back(std::move(item));
-  }
-  return passed;
+  assign(loop.target, item);
+  return evaluate(*loop.condition).truthy();
 }
 
 Interpreter::Flow Interpreter::loop_over(const Stmt& stmt, const PyValue& iterable, Scope* around, int depth0) {
-  Items items = iterate(iterable, budget_);
-  if (stmt.condition) items = filtered(stmt, std::move(items), around);
   auto loop = std::make_shared<Loop>();
-  loop->list = PyValue::list(std::move(items));
-  loop->depth = loop->list.depth();
+  loop->source = PyValue::list(iterate(iterable, budget_));
+  loop->depth = loop->source.depth();
   loop->depth0 = depth0;
   loop->statement = &stmt;
   loop->around = around;
   PyValue variable = PyValue::object(loop);
   Inside inside(*this, around);
   bool completed = false;  // jinja2 runs `else` when no turn reached the end of the body, not only when there is none
-  for (size_t i = 0; i < loop->list.items().size(); ++i) {
+  for (size_t i = 0; loop->has_turn(*this, i); ++i) {
     budget_.charge();
     loop->index0 = i;
     inside.scope().variables.clear();
     inside.scope().set(ast_.loop_id, variable);
-    assign(stmt.target, loop->list.items()[i]);
+    assign(stmt.target, loop->passed[i]);
     Flow flow = execute(stmt.body);
     completed |= flow == Flow::kNext;
     if (flow == Flow::kBreak) break;
   }
-  loop->last_changed.reset();  // it may hold the loop itself
   if (completed) return Flow::kNext;
   inside.scope().variables.clear();
   return execute(stmt.otherwise);
@@ -216,8 +211,8 @@ Interpreter::Flow Interpreter::execute_with(const Stmt& stmt) {
   return execute(stmt.body);
 }
 
-Interpreter::Flow Interpreter::execute_scope(const Stmt& stmt) {
-  Inside inside(*this, scope_);
+Interpreter::Flow Interpreter::execute_scope(const Stmt& stmt, Scope* around) {
+  Inside inside(*this, around);
   return execute(stmt.body);
 }
 
@@ -253,6 +248,8 @@ void Interpreter::unpack(const Target& target, const PyValue& value) {
   }
   for (size_t i = 0; i < items.size(); ++i) assign(target.items[i], items[i]);
 }
+
+void Interpreter::keep(std::shared_ptr<Loop> loop) { changed_loops_.push_back(std::move(loop)); }
 
 PyValue Interpreter::make_namespace(std::shared_ptr<Namespace> made) {
   budget_.charge(8);  // it stays until the rendering ends

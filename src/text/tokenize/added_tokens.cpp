@@ -28,6 +28,10 @@ void AddedTokens::add(AddedToken token) {
     throw Error(Code::kCorruptFile, fmt::format("added token {} is {} bytes long, expected at most {}", token.id,
                                                 token.text.size(), kLongest));
   }
+  // Only then can a token never begin or end inside a character of a text.
+  if (!is_valid_utf8(token.text)) {
+    throw Error(Code::kCorruptFile, fmt::format("added token {} is not valid UTF-8", token.id));
+  }
   auto index = static_cast<int32_t>(tokens_.size());
   all_.insert(token.text, index);
   if (!token.is_special) plain_.insert(token.text, index);

@@ -28,7 +28,7 @@ class AddedTokens {
  public:
   static constexpr size_t kLongest = 4096;  // bytes; bounds what matching costs per byte of text
 
-  /// Throws Error{kCorruptFile} when the text is empty or longer than kLongest.
+  /// Throws Error{kCorruptFile} when the text is empty, longer than kLongest or malformed.
   void add(AddedToken token);
   bool empty() const { return tokens_.empty(); }
 

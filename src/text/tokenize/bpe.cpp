@@ -95,8 +95,9 @@ class Bpe final : public Model {
     MergeTable::Entry entry{vocab_.find(rule.left), vocab_.find(rule.right), rank, vocab_.find(joined)};
     if (entry.left >= 0 && entry.right >= 0 && entry.merged >= 0) return entry;
     std::string_view missing = entry.left < 0 ? rule.left : entry.right < 0 ? rule.right : std::string_view(joined);
-    throw Error(Code::kCorruptFile, fmt::format("merge {} ('{}' + '{}') needs the token '{}', which the vocabulary lacks",
-                                                rank, rule.left, rule.right, missing));
+    throw Error(Code::kCorruptFile,
+                fmt::format("merge {} ('{}' + '{}') needs the token '{}', which the vocabulary lacks", rank, rule.left,
+                            rule.right, missing));
   }
 
   void encode_part(std::string_view word, ModelScratch& scratch, std::vector<int32_t>& out) const {

@@ -84,8 +84,9 @@ Decoder::StepPtr decode_metaspace(std::string mark, bool was_prepended) {
 Decoder::StepPtr decode_strip(std::string content, size_t start, size_t stop) {
   return step([=](std::string token, bool) {
     std::string_view rest = token;
-    for (size_t i = 0; i < start && !content.empty() && rest.starts_with(content); ++i) rest.remove_prefix(content.size());
-    for (size_t i = 0; i < stop && !content.empty() && rest.ends_with(content); ++i) rest.remove_suffix(content.size());
+    if (content.empty()) return token;
+    for (size_t i = 0; i < start && rest.starts_with(content); ++i) rest.remove_prefix(content.size());
+    for (size_t i = 0; i < stop && rest.ends_with(content); ++i) rest.remove_suffix(content.size());
     return std::string(rest);
   });
 }

@@ -111,7 +111,8 @@ std::vector<MergeRule> read_merges(const Metadata& metadata) {
   std::vector<MergeRule> rules;
   rules.reserve(lines->size());
   for (const Value& line : *lines) {
-    std::string_view text = metadata.read("merges", line, [](const Value& v) { return std::string_view(v.as_string()); });
+    auto as_text = [](const Value& v) { return std::string_view(v.as_string()); };
+    std::string_view text = metadata.read("merges", line, as_text);
     size_t space = text.find(' ', 1);  // the first part may itself be a space
     if (text.empty() || space == text.npos || space + 1 == text.size()) {
       throw Error(Code::kCorruptFile, fmt::format("tokenizer.ggml.merges: '{}' is not two tokens with a space", text));
@@ -159,7 +160,8 @@ void build_bpe(const Metadata& metadata, TokenizerParts& parts, bool is_gemma4, 
 void build_sentencepiece(const Metadata& metadata, TokenizerParts& parts) {
   bool adds_prefix = metadata.flag("add_space_prefix", true);
   parts.prefix_space_after_special = true;
-  parts.pre_tokenizer.add(metaspace(std::string(kMark), adds_prefix ? PrependScheme::kDummy : PrependScheme::kNever, false));
+  PrependScheme scheme = adds_prefix ? PrependScheme::kDummy : PrependScheme::kNever;
+  parts.pre_tokenizer.add(metaspace(std::string(kMark), scheme, false));
   parts.decoder.add(decode_replace(std::string(kMark), " "));
   parts.decoder.add(decode_byte_fallback());
   if (adds_prefix) parts.decoder.trim_front(' ', 1);
@@ -211,7 +213,7 @@ void read_added(TokenizerParts& parts, bool strips_right) {
     bool is_special = kind == TokenKind::kControl || kind == TokenKind::kUnknown;
     if (!is_special && kind != TokenKind::kAdded) continue;
     std::string_view text = vocab.text(id);
-    if (text.size() > AddedTokens::kLongest) continue;
+    if (text.size() > AddedTokens::kLongest || !is_valid_utf8(text)) continue;  // no text can hold it
     bool keeps_space = text == "<unk>" || text == "<s>" || text == "<|endoftext|>";
     parts.added.add({.text = std::string(text), .id = id, .is_special = is_special,
                      .strips_right = strips_right && (is_special || text == "</s>") && !keeps_space});
@@ -223,7 +225,7 @@ bool is_phi3(const Value& metadata) {
   const Value* name = metadata.find("general.name");
   if (!name || !name->is_string()) return false;
   std::string lower;
-  for (char c : name->as_string()) append_lower(lower, static_cast<unsigned char>(c) < 0x80 ? static_cast<uint32_t>(c) : '?');
+  for (char c : name->as_string()) lower.push_back(c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c);
   return lower.find("phi-3") != lower.npos || lower.find("phi3") != lower.npos;
 }
 
@@ -234,8 +236,8 @@ struct Defaults {
 
 void set_affixes(const Metadata& metadata, TokenizerParts& parts, const Defaults& defaults) {
   if (metadata.flag("add_bos_token", defaults.adds_bos) && parts.bos >= 0) parts.prefix.push_back(parts.bos);
-  int32_t separator = metadata.id("seperator_token_id", metadata.id("separator_token_id", defaults.separator, parts.vocab),
-                                  parts.vocab);
+  // The key is misspelled in the files that have it.
+  int32_t separator = metadata.id("seperator_token_id", defaults.separator, parts.vocab);
   if (metadata.flag("add_sep_token", defaults.adds_separator) && separator >= 0) {
     parts.suffix.push_back(separator);
   } else if (metadata.flag("add_eos_token", defaults.adds_eos) && parts.eos >= 0) {

@@ -1,4 +1,5 @@
-// A tokenizer from tokenizer.json (and tokenizer_config.json): vocabulary and model, added tokens, what surrounds a text.
+// A tokenizer from tokenizer.json (and tokenizer_config.json): vocabulary and model, added tokens, what surrounds a
+// text.
 #include <algorithm>
 
 #include <fmt/format.h>
@@ -35,8 +36,8 @@ std::vector<double> read_unigram_vocab(const Value& model, Vocab& vocab) {
   const Value::List& entries = json_list(model, "vocab");
   vocab.reserve(entries.size(), entries.size() * 8);
   for (const Value& entry : entries) {
-    bool fits = entry.is_list() && entry.size() == 2 && entry.as_list()[0].is_string() && entry.as_list()[1].is_number();
-    if (!fits) throw corrupt(fmt::format("model.vocab[{}] should be [text, score]", scores.size()));
+    bool is_pair = entry.is_list() && entry.size() == 2;
+    if (!is_pair || !entry.as_list()[0].is_string() || !entry.as_list()[1].is_number()) throw corrupt(fmt::format("model.vocab[{}] should be [text, score]", scores.size()));
     vocab.add(static_cast<int32_t>(std::min<size_t>(scores.size(), Vocab::kMaxTokens)), entry.as_list()[0].as_string());
     scores.push_back(entry.as_list()[1].as_double());
   }
@@ -105,8 +106,8 @@ void build_model(const Value& model, TokenizerParts& parts) {
     read_object_vocab(model, parts.vocab);
     parts.model = make_word_level(parts.vocab, find_unknown(model, parts.vocab));
   } else {
-    throw Error(Code::kUnsupported, fmt::format("tokenizer.json: model '{}' is not supported; supported are BPE, Unigram, "
-                                                "WordPiece, WordLevel", type));
+    throw Error(Code::kUnsupported, fmt::format("tokenizer.json: model '{}' is not supported; supported are BPE, "
+                                                "Unigram, WordPiece, WordLevel", type));
   }
 }
 
@@ -118,7 +119,8 @@ void read_added(const Value& tokenizer, TokenizerParts& parts) {
   for (const Value& entry : list) {
     AddedToken token{.text = json_text(entry, "content", ""), .is_special = json_flag(entry, "special", false),
                      .single_word = json_flag(entry, "single_word", false),
-                     .strips_left = json_flag(entry, "lstrip", false), .strips_right = json_flag(entry, "rstrip", false)};
+                     .strips_left = json_flag(entry, "lstrip", false),
+                     .strips_right = json_flag(entry, "rstrip", false)};
     if (token.text.empty()) continue;  // the library ignores those too
     const Value* id = json_member(entry, "id");
     token.id = parts.vocab.find(token.text);

@@ -163,8 +163,8 @@ void add_normalizer(const Value& component, Normalizer& out) {
   } else if (type == "Precompiled") {
     out.add(precompiled(Charsmap(decode_base64(json_text(component, "precompiled_charsmap", "")))));
   } else {
-    unknown_type("normalizer", type, "Sequence, NFC, NFD, NFKC, NFKD, Lowercase, StripAccents, Strip, Prepend, Replace, "
-                                     "Nmt, BertNormalizer, ByteLevel, Precompiled");
+    unknown_type("normalizer", type, "Sequence, NFC, NFD, NFKC, NFKD, Lowercase, StripAccents, Strip, Prepend, "
+                                     "Replace, Nmt, BertNormalizer, ByteLevel, Precompiled");
   }
 }
 

@@ -1,5 +1,6 @@
 // The components of a tokenizer.json as steps. Internal to the tokenizer.json reader.
-// All throw Error{kUnsupported} for an unknown "type", listing the known ones, and Error{kCorruptFile} for wrong fields.
+// All throw Error{kUnsupported} for an unknown "type", listing the known ones, and Error{kCorruptFile} for wrong
+// fields.
 #pragma once
 #include <string>
 #include <string_view>

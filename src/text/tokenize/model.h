@@ -1,6 +1,6 @@
-// The last stage of a tokenizer: one word (already normalised and cut) becomes token ids. Models are immutable and shared
-// by threads; what a call needs to work lies in a ModelScratch with one owner. Every model holds a reference to the
-// vocabulary that the tokenizer owns and that must outlive it.
+// The last stage of a tokenizer: one word (already normalised and cut) becomes token ids. Models are immutable and
+// shared by threads; what a call needs to work lies in a ModelScratch with one owner. Every model holds a reference to
+// the vocabulary that the tokenizer owns and that must outlive it. Special tokens never come out of plain text.
 #pragma once
 #include <cstdint>
 #include <memory>

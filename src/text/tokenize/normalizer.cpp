@@ -167,6 +167,9 @@ std::string map_longest(const Charsmap& map, std::string_view text) {
   return out;
 }
 
+// A forged map can point into the middle of a character; later steps rely on valid text.
+std::string repaired(std::string text) { return is_valid_utf8(text) ? text : to_valid_utf8(text); }
+
 std::string escape_spaces(std::string_view text, const SentencePieceOptions& options) {
   std::string out;
   bool in_word = false, prefixed = false;
@@ -250,12 +253,12 @@ Normalizer::StepPtr byte_level_alphabet() {
 }
 
 Normalizer::StepPtr precompiled(Charsmap map) {
-  return step([map = std::move(map)](std::string text) { return map_by_cluster(map, text); });
+  return step([map = std::move(map)](std::string text) { return repaired(map_by_cluster(map, text)); });
 }
 
 Normalizer::StepPtr sentencepiece(Charsmap map, SentencePieceOptions options) {
   return step([map = std::move(map), options](std::string text) {
-    return escape_spaces(map_longest(map, text), options);
+    return escape_spaces(repaired(map_longest(map, text)), options);
   });
 }
 

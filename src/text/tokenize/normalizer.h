@@ -1,5 +1,5 @@
-// What happens to a text before it is cut into words: Unicode forms, case, accents, replacements. A Normalizer is a list
-// of steps, immutable and shared by threads. Input and output are valid UTF-8.
+// What happens to a text before it is cut into words: Unicode forms, case, accents, replacements. A Normalizer is a
+// list of steps, immutable and shared by threads. Input and output are valid UTF-8.
 #pragma once
 #include <memory>
 #include <string>

@@ -73,7 +73,8 @@ class Unigram final : public Model {
       }
     };
     for (size_t begin = 0; begin < word.size();) {
-      size_t character = std::min<size_t>(sequence_length(static_cast<unsigned char>(word[begin])), word.size() - begin);
+      size_t announced = sequence_length(static_cast<unsigned char>(word[begin]));
+      size_t character = std::min(announced, word.size() - begin);
       bool has_single = false;
       uint32_t node = Trie::kRoot;
       for (size_t end = begin; end < word.size();) {

@@ -1,0 +1,100 @@
+// Layouts: what packing keeps, what it costs.
+#include "ops/linear/layout.h"
+
+#include <gtest/gtest.h>
+
+#include "ops/linear/random_weight.h"
+#include "ops/linear/row_codes.h"
+#include "ops/quant/decode.h"
+#include "ops/test_ctx.h"
+
+namespace hearth {
+namespace {
+
+const DType kPacked[] = {DType::kQ4_0, DType::kQ4_1, DType::kQ5_0, DType::kQ5_1, DType::kQ8_0, DType::kQ4_K,
+                         DType::kQ5_K, DType::kQ6_K, DType::kF16,  DType::kBF16, DType::kF32};
+
+Caps cpu_target() { return Caps{.target = DeviceKind::kCpu}; }
+
+TEST(Layout, PacksTheCommonSchemesOnTheCpuOnly) {
+  for (DType type : kPacked) {
+    EXPECT_EQ(pick_layout(cpu_target(), type, {64, 512}), Layout::kRows16) << name(type);
+    EXPECT_EQ(pick_layout(Caps{.target = DeviceKind::kCuda}, type, {64, 512}), Layout::kFile) << name(type);
+  }
+  EXPECT_EQ(pick_layout(cpu_target(), DType::kIQ2_S, {64, 512}), Layout::kFile);
+  EXPECT_EQ(pick_layout(cpu_target(), DType::kF32, {64}), Layout::kFile);
+}
+
+TEST(Layout, PadsAtMostTwoPercent) {
+  for (DType type : kPacked) {
+    for (int64_t out = 1; out < 2000; out += 7) {
+      Shape shape{out, 512};
+      int64_t file = packed_bytes(type, Layout::kFile, shape);
+      int64_t picked = packed_bytes(type, pick_layout(cpu_target(), type, shape), shape);
+      EXPECT_EQ(file, out * row_bytes(type, 512));
+      EXPECT_GE(picked, file);
+      EXPECT_LE(static_cast<double>(picked), 1.02 * static_cast<double>(file)) << name(type) << " " << out;
+    }
+  }
+}
+
+TEST(Layout, RoundTripIsExact) {
+  for (DType type : kPacked) {
+    for (Layout layout : {Layout::kFile, Layout::kRows16}) {
+      for (int64_t in : {256, 768, info(type).block_elements == 256 ? 1024 : 800}) {
+        TestCtx t;
+        auto file = random_rows(type, 37, in, 41);
+        Weight w = weight_of(type, layout, {37, in}, file, [&](int64_t n) { return t.empty(DType::kU8, {n}); });
+        std::vector<float> want(static_cast<size_t>(in)), got(want);
+        for (int64_t row = 0; row < 37; ++row) {
+          quant::decode_row(type, file.data() + row * row_bytes(type, in), want.data(), in);
+          unpack_row(w, row, got.data());
+          ASSERT_EQ(std::memcmp(want.data(), got.data(), want.size() * sizeof(float)), 0)
+              << name(type) << " row " << row << " of " << in;
+        }
+      }
+    }
+  }
+}
+
+TEST(Layout, PacksInPieces) {
+  TestCtx t;
+  Shape shape{70, 256};
+  auto file = random_rows(DType::kQ5_K, 70, 256, 43);
+  Weight whole = weight_of(DType::kQ5_K, Layout::kRows16, shape, file,
+                           [&](int64_t n) { return t.empty(DType::kU8, {n}); });
+  Tensor pieces = t.empty(DType::kU8, {whole.bytes()});
+  for (int64_t first : {48, 0, 64, 32, 16}) {
+    int64_t n = std::min<int64_t>(16, 70 - first);
+    pack_rows(DType::kQ5_K, Layout::kRows16, shape, first, n,
+              file.data() + first * row_bytes(DType::kQ5_K, 256), pieces.raw());
+  }
+  EXPECT_TRUE(same_bits(pieces, whole.data));
+}
+
+// The integer form of every block type means the same values as its definition.
+TEST(RowCodes, MeanWhatDecodeRowSays) {
+  for (int i = 0; i < static_cast<int>(DType::kCount); ++i) {
+    auto type = static_cast<DType>(i);
+    Coding c = coding(type);
+    if (!info(type).is_block) {
+      EXPECT_EQ(c.columns, 0) << name(type);
+      continue;
+    }
+    auto file = random_rows(type, 1, 256, 47);
+    std::vector<float> want(256);
+    quant::decode_row(type, file.data(), want.data(), 256);
+    RowCodes codes;
+    read_codes(type, reinterpret_cast<const uint8_t*>(file.data()), 256, codes);
+    for (int k = 0; k < 256; ++k) {
+      int code = c.is_signed ? static_cast<int8_t>(codes.codes[k]) : codes.codes[k] - c.zero;
+      EXPECT_TRUE(c.is_signed || codes.codes[k] <= c.max_code) << name(type);
+      float value = codes.scale[k / c.columns] * static_cast<float>(code);
+      if (c.has_min) value += codes.min[k / c.columns];
+      ASSERT_FLOAT_EQ(value, want[static_cast<size_t>(k)]) << name(type) << " element " << k;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace hearth

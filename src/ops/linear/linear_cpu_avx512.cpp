@@ -1,0 +1,338 @@
+// The kernels with AVX-512 and its byte dot product: one register holds 4 columns of 16 rows, vpdpbusd multiplies them
+// with four values of x broadcast to every row. Signed codes are offset by 128, because the instruction takes its left
+// bytes as unsigned; the offset leaves through the integer sum of x, so nothing is rounded.
+#if defined(__x86_64__)
+#include <immintrin.h>
+
+#include <cstring>
+
+#include "core/tensor/tensor.h"
+#include "ops/linear/cpu_kernels.h"
+#include "ops/simd/target.h"
+
+HEARTH_BEGIN_AVX512
+namespace hearth::cpu {
+namespace {
+
+constexpr int kRows = rows16::kRows;
+constexpr int kRowGroup = 12;  // rows of x that share a load of codes; their sums fill half the registers
+
+HEARTH_INLINE __m512i load_codes(const void* from) { return _mm512_loadu_si512(from); }
+HEARTH_INLINE void store_codes(uint8_t* to, __m512i codes) { _mm512_store_si512(to, codes); }
+HEARTH_INLINE __m512 load_halves(const std::byte* from) {
+  return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
+}
+HEARTH_INLINE __m512 bytes_to_floats(__m128i bytes) { return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(bytes)); }
+HEARTH_INLINE __m128i load16(const void* from) { return _mm_loadu_si128(static_cast<const __m128i*>(from)); }
+
+void quantize(const float* x, int64_t n, XBlock* out) {
+  for (int64_t i = 0; i < n; i += 32, ++out) {
+    __m512 a = _mm512_loadu_ps(x + i), b = _mm512_loadu_ps(x + i + 16);
+    float largest = _mm512_reduce_max_ps(_mm512_max_ps(_mm512_abs_ps(a), _mm512_abs_ps(b)));
+    float inverse = largest > 0 ? 127.0f / largest : 0.0f;
+    __m512i qa = _mm512_cvtps_epi32(_mm512_mul_ps(a, _mm512_set1_ps(inverse)));
+    __m512i qb = _mm512_cvtps_epi32(_mm512_mul_ps(b, _mm512_set1_ps(inverse)));
+    _mm_store_si128(reinterpret_cast<__m128i*>(out->q), _mm512_cvtepi32_epi8(qa));
+    _mm_store_si128(reinterpret_cast<__m128i*>(out->q + 16), _mm512_cvtepi32_epi8(qb));
+    int sum_a = _mm512_reduce_add_epi32(qa), sum_b = _mm512_reduce_add_epi32(qb);
+    out->d = largest / 127.0f;
+    out->minus_sum = -(sum_a + sum_b);
+    out->d_sum = out->d * static_cast<float>(sum_a + sum_b);
+    out->minus_half_sum[0] = -sum_a;
+    out->minus_half_sum[1] = -sum_b;
+    out->d_half_sum[0] = out->d * static_cast<float>(sum_a);
+    out->d_half_sum[1] = out->d * static_cast<float>(sum_b);
+    out->unused = 0;
+  }
+}
+
+// Codes of one block of 32 columns out of the planes of rows16.h.
+template <int kBits>
+HEARTH_INLINE void expand_block(const std::byte* low, const std::byte* high, uint8_t* codes) {
+  const __m512i nibble = _mm512_set1_epi8(15);
+  HEARTH_UNROLL
+  for (int q = 0; q < 8; ++q) {
+    __m512i c;
+    if constexpr (kBits == 8) {
+      c = _mm512_xor_si512(load_codes(low + q * 64), _mm512_set1_epi8(static_cast<char>(0x80)));
+    } else {
+      __m512i pair = load_codes(low + q % 4 * 64);
+      c = _mm512_and_si512(q < 4 ? pair : _mm512_srli_epi16(pair, 4), nibble);
+    }
+    if constexpr (kBits == 5) {
+      __m512i plane = load_codes(high);  // bit q of each byte goes to bit 4
+      __m512i moved = q < 4 ? _mm512_slli_epi16(plane, 4 - q % 4) : _mm512_srli_epi16(plane, q % 4);
+      c = _mm512_or_si512(c, _mm512_and_si512(moved, _mm512_set1_epi8(16)));
+    } else if constexpr (kBits == 6) {
+      __m512i plane = load_codes(high + q / 4 * 64);  // bits 2q and 2q+1 go to 4 and 5
+      constexpr int kLeft[] = {4, 2, 0, 0};
+      __m512i moved = q % 4 < 3 ? _mm512_slli_epi16(plane, kLeft[q % 4]) : _mm512_srli_epi16(plane, 2);
+      c = _mm512_or_si512(c, _mm512_and_si512(moved, _mm512_set1_epi8(48)));
+    }
+    store_codes(codes + q * 64, c);
+  }
+}
+
+template <int kBits>
+HEARTH_INLINE void expand_codes(const std::byte* tile, const rows16::Chunk& at, Panel& panel) {
+  for (int64_t b = 0; b < at.blocks; ++b) {
+    expand_block<kBits>(tile + at.low + b * (kBits == 8 ? 512 : 256), tile + at.high + b * (kBits == 6 ? 128 : 64),
+                        panel.codes + b * 512);
+  }
+}
+
+HEARTH_INLINE void expand_halves(const std::byte* from, int64_t n, float* to) {
+  for (int64_t b = 0; b < n; ++b) _mm512_store_ps(to + b * kRows, load_halves(from + b * 2 * kRows));
+}
+
+// Q4_K and Q5_K: sub-scales of 6 bits times the halves d and dmin.
+HEARTH_INLINE void expand_sub_scales(const std::byte* tile, const rows16::Chunk& at, Panel& panel) {
+  const __m128i nibble = _mm_set1_epi8(15), high_bits = _mm_set1_epi8(0x30);
+  __m512 d = load_halves(tile + at.d), dmin = _mm512_sub_ps(_mm512_setzero_ps(), load_halves(tile + at.m));
+  for (int s = 0; s < 8; ++s) {
+    __m128i low = load16(tile + at.sub + s * 16), high = load16(tile + at.sub + 128 + s / 2 * 16);
+    high = _mm_and_si128(_mm_srl_epi16(high, _mm_cvtsi32_si128(s % 2 * 4)), nibble);
+    __m128i scale = _mm_or_si128(_mm_and_si128(low, nibble), _mm_and_si128(_mm_slli_epi16(high, 4), high_bits));
+    __m128i min = _mm_or_si128(_mm_and_si128(_mm_srli_epi16(low, 4), nibble),
+                               _mm_and_si128(_mm_slli_epi16(high, 2), high_bits));
+    _mm512_store_ps(panel.scale + s * kRows, _mm512_mul_ps(d, bytes_to_floats(scale)));
+    _mm512_store_ps(panel.min + s * kRows, _mm512_mul_ps(dmin, bytes_to_floats(min)));
+  }
+}
+
+HEARTH_INLINE void expand_signed_sub_scales(const std::byte* tile, const rows16::Chunk& at, Panel& panel) {
+  __m512 d = load_halves(tile + at.d);
+  for (int s = 0; s < 16; ++s) {
+    __m512i scale = _mm512_cvtepi8_epi32(load16(tile + at.sub + s * 16));
+    _mm512_store_ps(panel.scale + s * kRows, _mm512_mul_ps(d, _mm512_cvtepi32_ps(scale)));
+  }
+}
+
+void make_unsigned(Coding& coding) {
+  if (!coding.is_signed) return;
+  coding.is_signed = false;
+  coding.zero = 128;
+}
+
+void expand(DType scheme, const std::byte* tile, const rows16::Chunk& at, Panel& panel) {
+  make_unsigned(panel.coding);
+  switch (scheme) {
+    case DType::kQ8_0: expand_codes<8>(tile, at, panel); break;
+    case DType::kQ6_K: expand_codes<6>(tile, at, panel); break;
+    case DType::kQ5_0:
+    case DType::kQ5_1:
+    case DType::kQ5_K: expand_codes<5>(tile, at, panel); break;
+    default: expand_codes<4>(tile, at, panel);
+  }
+  if (scheme == DType::kQ4_K || scheme == DType::kQ5_K) return expand_sub_scales(tile, at, panel);
+  if (scheme == DType::kQ6_K) return expand_signed_sub_scales(tile, at, panel);
+  expand_halves(tile + at.d, at.blocks, panel.scale);
+  if (panel.coding.has_min) expand_halves(tile + at.m, at.blocks, panel.min);
+}
+
+// 16 x 16 words: the four-column quads of 16 rows change places with the rows.
+HEARTH_INLINE void transpose(const __m512i (&in)[16], __m512i (&out)[16]) {
+  __m512i a[16], b[16];
+  HEARTH_UNROLL
+  for (int i = 0; i < 16; i += 2) {
+    a[i] = _mm512_unpacklo_epi32(in[i], in[i + 1]);
+    a[i + 1] = _mm512_unpackhi_epi32(in[i], in[i + 1]);
+  }
+  HEARTH_UNROLL
+  for (int i = 0; i < 16; i += 4) {
+    b[i] = _mm512_unpacklo_epi64(a[i], a[i + 2]);
+    b[i + 1] = _mm512_unpackhi_epi64(a[i], a[i + 2]);
+    b[i + 2] = _mm512_unpacklo_epi64(a[i + 1], a[i + 3]);
+    b[i + 3] = _mm512_unpackhi_epi64(a[i + 1], a[i + 3]);
+  }
+  // b[4g + j] holds, in 128-bit lane l, column 4l + j of rows 4g to 4g + 3.
+  HEARTH_UNROLL
+  for (int j = 0; j < 4; ++j) {
+    __m512i low01 = _mm512_shuffle_i32x4(b[j], b[4 + j], 0x44), high01 = _mm512_shuffle_i32x4(b[j], b[4 + j], 0xee);
+    __m512i low23 = _mm512_shuffle_i32x4(b[8 + j], b[12 + j], 0x44);
+    __m512i high23 = _mm512_shuffle_i32x4(b[8 + j], b[12 + j], 0xee);
+    out[j] = _mm512_shuffle_i32x4(low01, low23, 0x88);
+    out[4 + j] = _mm512_shuffle_i32x4(low01, low23, 0xdd);
+    out[8 + j] = _mm512_shuffle_i32x4(high01, high23, 0x88);
+    out[12 + j] = _mm512_shuffle_i32x4(high01, high23, 0xdd);
+  }
+}
+
+HEARTH_INLINE void transpose_scales(const RowCodes* rows, const float* first, float* to) {
+  const int64_t offset = first - reinterpret_cast<const float*>(rows);
+  __m512i in[16], out[16];
+  HEARTH_UNROLL
+  for (int r = 0; r < 16; ++r) in[r] = load_codes(reinterpret_cast<const float*>(rows + r) + offset);
+  transpose(in, out);
+  HEARTH_UNROLL
+  for (int s = 0; s < 16; ++s) _mm512_store_si512(to + s * kRows, out[s]);
+}
+
+void interleave(const RowCodes* rows, Panel& panel) {
+  const __m512i flip = _mm512_set1_epi8(panel.coding.is_signed ? static_cast<char>(0x80) : 0);
+  make_unsigned(panel.coding);
+  for (int64_t begin = 0; begin < panel.blocks * 32; begin += 64) {  // RowCodes is longer than the last odd block
+    __m512i in[16], out[16];
+    HEARTH_UNROLL
+    for (int r = 0; r < 16; ++r) in[r] = _mm512_xor_si512(load_codes(rows[r].codes + begin), flip);
+    transpose(in, out);
+    HEARTH_UNROLL
+    for (int q = 0; q < 16; ++q) store_codes(panel.codes + begin * kRows + q * 64, out[q]);
+  }
+  transpose_scales(rows, rows[0].scale, panel.scale);
+  if (panel.coding.has_min) transpose_scales(rows, rows[0].min, panel.min);
+}
+
+HEARTH_INLINE __m512i four_of(const int8_t* q) {
+  int32_t word;
+  std::memcpy(&word, q, sizeof(word));
+  return _mm512_set1_epi32(word);
+}
+
+// acc += dot * (scale * d), the one place where a block meets the float sum.
+HEARTH_INLINE __m512 add_dot(__m512 acc, __m512i dot, __m512 scale, float d) {
+  return _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot), _mm512_mul_ps(scale, _mm512_set1_ps(d)), acc);
+}
+
+// Columns that share a scale: all of a block, or a half of it. Rows are the inner loop, so that products of different
+// rows fill the latency of one.
+template <int kColumns, bool kMin, int kGroup>
+HEARTH_INLINE void dot_columns(const uint8_t* codes, const float* scales, const float* mins, const XBlock* x,
+                               int64_t x_stride, int half, __m128i zero_shift, __m512 (&sum)[kGroup]) {
+  constexpr bool kWhole = kColumns == 32;
+  __m512i dot[kGroup];
+  HEARTH_UNROLL
+  for (int r = 0; r < kGroup; ++r) {
+    const XBlock& at = x[r * x_stride];
+    if constexpr (kMin) {
+      dot[r] = _mm512_setzero_si512();
+    } else {
+      __m512i x_sum = _mm512_set1_epi32(kWhole ? at.minus_sum : at.minus_half_sum[half]);
+      dot[r] = _mm512_sll_epi32(x_sum, zero_shift);
+    }
+  }
+  HEARTH_UNROLL
+  for (int q = 0; q < kColumns / 4; ++q) {
+    __m512i quad = load_codes(codes + q * 64);
+    HEARTH_UNROLL
+    for (int r = 0; r < kGroup; ++r) {
+      dot[r] = _mm512_dpbusd_epi32(dot[r], quad, four_of(x[r * x_stride].q + half * 16 + q * 4));
+    }
+  }
+  __m512 scale = _mm512_load_ps(scales);
+  HEARTH_UNROLL
+  for (int r = 0; r < kGroup; ++r) sum[r] = add_dot(sum[r], dot[r], scale, x[r * x_stride].d);
+  if constexpr (kMin) {
+    __m512 min = _mm512_load_ps(mins);
+    HEARTH_UNROLL
+    for (int r = 0; r < kGroup; ++r) {
+      const XBlock& at = x[r * x_stride];
+      sum[r] = _mm512_fmadd_ps(min, _mm512_set1_ps(kWhole ? at.d_sum : at.d_half_sum[half]), sum[r]);
+    }
+  }
+}
+
+template <int kColumns, bool kMin, int kGroup>
+void dot_group(const Panel& panel, const XBlock* x, int64_t x_stride, float* acc) {
+  constexpr int kPerBlock = 32 / kColumns;
+  // Zero points are powers of two.
+  const __m128i zero_shift = _mm_cvtsi32_si128(__builtin_ctz(static_cast<unsigned>(panel.coding.zero) | 0x100));
+  __m512 sum[kGroup];
+  HEARTH_UNROLL
+  for (int r = 0; r < kGroup; ++r) sum[r] = _mm512_loadu_ps(acc + r * kRows);
+  const uint8_t* codes = panel.codes;
+  const float *scales = panel.scale, *mins = panel.min;
+  for (int64_t b = 0; b < panel.blocks; ++b, ++x) {
+    HEARTH_UNROLL
+    for (int half = 0; half < kPerBlock; ++half) {
+      dot_columns<kColumns, kMin, kGroup>(codes, scales, mins, x, x_stride, half, zero_shift, sum);
+      codes += kColumns * kRows;
+      scales += kRows;
+      mins += kRows;
+    }
+  }
+  HEARTH_UNROLL
+  for (int r = 0; r < kGroup; ++r) _mm512_storeu_ps(acc + r * kRows, sum[r]);
+}
+
+template <int kColumns, bool kMin>
+void dot_rows(const Panel& panel, const XBlock* x, int64_t x_stride, int64_t n_rows, float* acc) {
+  for (; n_rows >= kRowGroup; n_rows -= kRowGroup, x += kRowGroup * x_stride, acc += kRowGroup * kRows) {
+    dot_group<kColumns, kMin, kRowGroup>(panel, x, x_stride, acc);
+  }
+  switch (n_rows) {
+    case 11: return dot_group<kColumns, kMin, 11>(panel, x, x_stride, acc);
+    case 10: return dot_group<kColumns, kMin, 10>(panel, x, x_stride, acc);
+    case 9: return dot_group<kColumns, kMin, 9>(panel, x, x_stride, acc);
+    case 8: return dot_group<kColumns, kMin, 8>(panel, x, x_stride, acc);
+    case 7: return dot_group<kColumns, kMin, 7>(panel, x, x_stride, acc);
+    case 6: return dot_group<kColumns, kMin, 6>(panel, x, x_stride, acc);
+    case 5: return dot_group<kColumns, kMin, 5>(panel, x, x_stride, acc);
+    case 4: return dot_group<kColumns, kMin, 4>(panel, x, x_stride, acc);
+    case 3: return dot_group<kColumns, kMin, 3>(panel, x, x_stride, acc);
+    case 2: return dot_group<kColumns, kMin, 2>(panel, x, x_stride, acc);
+    case 1: return dot_group<kColumns, kMin, 1>(panel, x, x_stride, acc);
+    default: return;
+  }
+}
+
+void dot(const Panel& panel, const XBlock* x, int64_t x_stride, int64_t n_rows, float* acc) {
+  const Coding& c = panel.coding;
+  if (c.columns == 32) {
+    return c.has_min ? dot_rows<32, true>(panel, x, x_stride, n_rows, acc)
+                     : dot_rows<32, false>(panel, x, x_stride, n_rows, acc);
+  }
+  return c.has_min ? dot_rows<16, true>(panel, x, x_stride, n_rows, acc)
+                   : dot_rows<16, false>(panel, x, x_stride, n_rows, acc);
+}
+
+void expand_float(DType scheme, const std::byte* chunk, int64_t columns, float* w) {
+  for (int64_t i = 0; i < columns; ++i) {
+    __m512 of;
+    if (scheme == DType::kF16) {
+      of = load_halves(chunk + i * 2 * kRows);
+    } else if (scheme == DType::kBF16) {
+      __m256i bits = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(chunk + i * 2 * kRows));
+      of = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16));
+    } else {
+      of = _mm512_loadu_ps(chunk + i * 4 * kRows);
+    }
+    _mm512_store_ps(w + i * kRows, of);
+  }
+}
+
+template <int kGroup>
+void dot_float_group(const float* w, int64_t columns, const float* x, int64_t x_stride, float* acc) {
+  __m512 sum[kGroup];
+  HEARTH_UNROLL
+  for (int r = 0; r < kGroup; ++r) sum[r] = _mm512_loadu_ps(acc + r * kRows);
+  for (int64_t i = 0; i < columns; ++i) {
+    __m512 of = _mm512_load_ps(w + i * kRows);
+    HEARTH_UNROLL
+    for (int r = 0; r < kGroup; ++r) sum[r] = _mm512_fmadd_ps(of, _mm512_set1_ps(x[r * x_stride + i]), sum[r]);
+  }
+  HEARTH_UNROLL
+  for (int r = 0; r < kGroup; ++r) _mm512_storeu_ps(acc + r * kRows, sum[r]);
+}
+
+constexpr int kFloatGroup = 12;
+
+void dot_float(const float* w, int64_t columns, const float* x, int64_t x_stride, int64_t n_rows, float* acc) {
+  auto advance = [&](int64_t n) {
+    x += n * x_stride;
+    acc += n * kRows;
+    n_rows -= n;
+  };
+  for (; n_rows >= kFloatGroup; advance(kFloatGroup)) dot_float_group<kFloatGroup>(w, columns, x, x_stride, acc);
+  for (; n_rows >= 4; advance(4)) dot_float_group<4>(w, columns, x, x_stride, acc);
+  for (; n_rows >= 2; advance(2)) dot_float_group<2>(w, columns, x, x_stride, acc);
+  for (; n_rows >= 1; advance(1)) dot_float_group<1>(w, columns, x, x_stride, acc);
+}
+
+}  // namespace
+
+constinit const LinearKernels kLinearAvx512{quantize, expand, interleave, dot, expand_float, dot_float};
+
+}  // namespace hearth::cpu
+HEARTH_END_TARGET
+#endif

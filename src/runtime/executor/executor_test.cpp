@@ -1,0 +1,85 @@
+// Executor: steps of a lane in order, a higher class runs inside a lower one at its cuts, cancellation ends a step at a
+// cut, a throwing step fails alone.
+#include "runtime/executor/executor.h"
+
+#include <gtest/gtest.h>
+
+#include <future>
+
+#include "core/device/allocator.h"
+
+namespace hearth {
+namespace {
+
+class ExecutorTest : public ::testing::Test {
+ protected:
+  RawAllocator memory_{{DeviceKind::kCpu}};
+  Executor executor_{{DeviceKind::kCpu}, cpu_caps(2), 2};
+  Lane low_{"low", {DeviceKind::kCpu}, *memory_.allocate(1 << 20, "low")};
+  Lane high_{"high", {DeviceKind::kCpu}, *memory_.allocate(1 << 20, "high")};
+
+  static bool never() { return false; }
+  Result<void> run(Lane& lane, WorkClass work_class, FunctionRef<void(Ctx&)> body,
+                   FunctionRef<bool()> is_cancelled = never) {
+    return executor_.run({.lane = lane, .work_class = work_class, .body = body, .is_cancelled = is_cancelled});
+  }
+};
+
+TEST_F(ExecutorTest, HigherClassRunsAtACutOfALowerOne) {
+  std::string order;
+  std::promise<void> started, queued;
+  std::future<void> is_queued = queued.get_future();
+  auto low = std::async(std::launch::async, [&] {
+    return run(low_, WorkClass::kBatch, [&](Ctx& c) {
+      order += "a";
+      started.set_value();
+      is_queued.wait();
+      // The other thread is about to wait in run(); cut until its step has been seen.
+      while (executor_.steps_run_at_cuts() == 0) c.cut();
+      order += "c";
+    });
+  });
+  started.get_future().wait();
+  auto high = std::async(std::launch::async, [&] {
+    return run(high_, WorkClass::kInteractive, [&](Ctx&) { order += "b"; });
+  });
+  queued.set_value();
+  EXPECT_TRUE(low.get());
+  EXPECT_TRUE(high.get());
+  EXPECT_EQ(order, "abc");
+  EXPECT_EQ(executor_.steps_run(), 2u);
+}
+
+TEST_F(ExecutorTest, CancelledStepEndsAtItsNextCut) {
+  bool cancelled = false, went_on = false;
+  Result<void> done = run(
+      low_, WorkClass::kBatch,
+      [&](Ctx& c) {
+        Tensor held = c.make(DType::kF32, {16});
+        cancelled = true;
+        c.cut();
+        went_on = true;
+      },
+      [&] { return cancelled; });
+  ASSERT_FALSE(done);
+  EXPECT_EQ(done.error().code(), Code::kCancelled);
+  EXPECT_FALSE(went_on);
+  EXPECT_TRUE(low_.arena().is_empty());
+}
+
+TEST_F(ExecutorTest, ThrowingStepFailsAlone) {
+  Result<void> failed = run(low_, WorkClass::kBatch, [](Ctx&) { throw Error(Code::kIo, "broken"); });
+  ASSERT_FALSE(failed);
+  EXPECT_EQ(failed.error().message(), "broken");
+  EXPECT_TRUE(run(low_, WorkClass::kBatch, [](Ctx&) {}));
+}
+
+TEST_F(ExecutorTest, LeakedArenaMemoryIsABug) {
+  Tensor leaked;
+  Result<void> done = run(low_, WorkClass::kBatch, [&](Ctx& c) { leaked = c.make(DType::kF32, {4}); });
+  ASSERT_FALSE(done);
+  EXPECT_EQ(done.error().code(), Code::kInternal);
+}
+
+}  // namespace
+}  // namespace hearth
