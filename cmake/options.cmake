@@ -30,16 +30,17 @@ if(HEARTH_STATIC)
 endif()
 
 if(HEARTH_CUDA)
-  # sm_90a runs on H100 and H200; the family cubin sm_120f is what a GB10 and an RTX 50 load. CMake before 3.31 does not
-  # know family targets, so the flags are written here.
+  # sm_90a runs on H100 and H200; the family cubin sm_120f is what a GB10 and an RTX 50 load. CMake 3.25 knows neither
+  # family targets nor nvcc's C++20, so both are written here.
   set(HEARTH_CUDA_TARGETS "90a;120f" CACHE STRING "GPU targets as nvcc names them, without compute_ and sm_")
   set(CMAKE_CUDA_ARCHITECTURES OFF)
   enable_language(CUDA)
+  set(CMAKE_CUDA_STANDARD 20)
+  set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION -std=c++20)
+  set(CMAKE_CUDA20_EXTENSION_COMPILE_OPTION -std=c++20)
   foreach(target IN LISTS HEARTH_CUDA_TARGETS)
     string(APPEND CMAKE_CUDA_FLAGS " -gencode=arch=compute_${target},code=sm_${target}")
   endforeach()
-  set(CMAKE_CUDA_STANDARD 20)
-  set(CMAKE_CUDA_STANDARD_REQUIRED ON)
   set(CMAKE_CUDA_RUNTIME_LIBRARY Static)
   find_package(CUDAToolkit 13.0 REQUIRED)
   target_compile_definitions(hearth_options INTERFACE HEARTH_CUDA=1)

@@ -19,7 +19,7 @@ namespace {
 struct BenchOptions {
   std::string model, device = "auto", text;
   int64_t prompt = 512, generate = 128, parallel = 1, repeat = 3, chunk = 512;
-  int64_t kl_tokens = 1024;
+  int64_t kl_tokens = 2048;
   std::optional<int> threads;
   bool quality = false, json = false;
 };
@@ -126,7 +126,9 @@ int bench_quality(Host& host, const BenchOptions& options) {
   spec.load.state_dtype = DType::kF32;
   std::unique_ptr<LoadedModel> exact = LoadedModel::load(spec.load, executor, host.memory());
   tokens.resize(std::min<size_t>(tokens.size(), static_cast<size_t>(options.kl_tokens)));
-  Divergence kl = divergence(*exact, *model, tokens);
+  Divergence kl = divergence(*exact, *model, tokens, options.chunk, [&](int64_t done, int64_t total) {
+    log::info("divergence from float32: chunk {} of {}", done, total);
+  });
 
   Value result = Value::object();
   result.set("model", spec.load.name);

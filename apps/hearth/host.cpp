@@ -158,6 +158,10 @@ Host::Host(config::Config config, const std::string& device)
   }
   budget_ = std::make_unique<governor::Budget>(pool, bytes);
   memory_ = std::make_unique<governor::LeasedAllocator>(*budget_, choice_.device);
+  if constexpr (cuda::kBuilt) {
+    if (choice_.device.kind != DeviceKind::kCuda) return;
+    driver_lease_ = std::move(budget_->take(cuda::initialise(choice_.device.index), "driver")).value();
+  }
 }
 
 EngineOptions Host::engine_options(std::vector<ModelSpec> models) const {

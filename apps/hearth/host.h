@@ -49,6 +49,7 @@ class Host {
   DeviceChoice choice_;
   std::unique_ptr<governor::Budget> budget_;
   std::unique_ptr<governor::LeasedAllocator> memory_;
+  governor::Lease driver_lease_;  // what the CUDA context and modules took unasked
 };
 
 }  // namespace hearth::app

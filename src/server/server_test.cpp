@@ -141,7 +141,7 @@ TEST_F(ServerTest, TwoHundredHangUpsLeaveNothing) {
     if (i % 3 == 0) clients.back()->hang_up();
     if (i % 3 == 1) clients.back()->reset();
   }
-  ASSERT_TRUE(service_.wait_submitted(100));
+  ASSERT_TRUE(service_.wait_submitted(66));  // at least those that stayed on the line
   clients.clear();
   EXPECT_TRUE(wait_no_connections());
   EXPECT_TRUE(service_.wait_alive(0));

@@ -50,8 +50,13 @@ Storage* Arena::take_node() {
   return node;
 }
 
+void Arena::poison_on_release(bool on) {
+  poison_ = on ? Poison([](std::byte* data, int64_t bytes) { std::memset(data, 0xA5, static_cast<size_t>(bytes)); })
+               : Poison();
+}
+
 void Arena::release(Storage* storage) noexcept {
-  if (poison_ && base_) std::memset(storage->data(), 0xA5, static_cast<size_t>(storage->bytes()));
+  if (poison_ && base_) poison_(storage->data(), storage->bytes());
   Range freed{storage->offset(), storage->bytes()};
   auto next = std::lower_bound(free_.begin(), free_.end(), freed.offset,
                                [](const Range& range, int64_t offset) { return range.offset < offset; });

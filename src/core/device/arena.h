@@ -4,6 +4,8 @@
 #pragma once
 #include <cstdint>
 #include <deque>
+#include <functional>
+#include <utility>
 #include <vector>
 
 #include "core/tensor/storage.h"
@@ -33,8 +35,11 @@ class Arena final : private StorageOwner {
   bool is_meta() const { return base_ == nullptr; }
   std::byte* base() const { return base_; }
 
-  /// Fill freed CPU memory with a byte pattern, so that a use after release shows (tests).
-  void poison_on_release(bool on) { poison_ = on; }
+  /// Called with every released run, so that tests overwrite it and a use after release shows. Must not throw.
+  using Poison = std::function<void(std::byte* data, int64_t bytes)>;
+  void poison_with(Poison poison) { poison_ = std::move(poison); }
+  /// Overwrites released CPU memory with a byte pattern.
+  void poison_on_release(bool on);
 
  private:
   struct Range {
@@ -48,7 +53,7 @@ class Arena final : private StorageOwner {
   int64_t capacity_ = 0;
   int64_t peak_ = 0;
   int live_ = 0;
-  bool poison_ = false;
+  Poison poison_;
   std::vector<Range> free_;       // sorted by offset, coalesced
   std::deque<Storage> nodes_;     // stable addresses
   std::vector<Storage*> unused_;  // nodes to hand out again

@@ -75,7 +75,8 @@ class Reader {
   // GGUF may give one number per layer; models that really vary are not among the supported ones.
   const Value* uniform(std::string_view key, const Value& list) const {
     for (const Value& item : list.as_list()) {
-      if (!(item == list.as_list()[0])) refuse(key, "differs between layers, which is not supported", Code::kUnsupported);
+      if (item == list.as_list()[0]) continue;
+      refuse(key, "differs between layers, which is not supported", Code::kUnsupported);
     }
     return &list.as_list()[0];
   }
@@ -118,8 +119,8 @@ void read_gguf_rope(LmConfig& f, const Reader& r) {
              Code::kUnsupported);
   }
   // A factor without a type is linear and zero means one, as llama.cpp reads them; scale_linear is the older name.
-  float factor = scaling == "none" ? 0 : r.cap(r.find("rope.scaling.factor") ? "rope.scaling.factor" : "rope.scale_linear");
-  f.rope_linear_factor = factor > 0 ? factor : 1;
+  float factor = r.cap(r.find("rope.scaling.factor") ? "rope.scaling.factor" : "rope.scale_linear");
+  f.rope_linear_factor = scaling == "linear" && factor > 0 ? factor : 1;
 }
 
 void read_gguf_windows(LmConfig& f, const Reader& r) {

@@ -72,7 +72,11 @@ const TensorInfo* Weights::find(std::string_view name) const {
   if (checkpoint_.format == Checkpoint::Format::kGguf) return checkpoint_.file.find(name);
   std::string stem = hugging_face_name(name, checkpoint_.architecture());
   if (const TensorInfo* found = checkpoint_.file.find(stem)) return found;
-  return checkpoint_.file.find("language_model." + stem);  // a text model inside a multimodal checkpoint
+  // A text model inside a multimodal checkpoint, as older and newer transformers name it.
+  if (const TensorInfo* found = checkpoint_.file.find("language_model." + stem)) return found;
+  constexpr std::string_view kModel = "model.";
+  if (stem.compare(0, kModel.size(), kModel) != 0) return nullptr;
+  return checkpoint_.file.find("model.language_model." + stem.substr(kModel.size()));
 }
 
 const TensorInfo& Weights::require(std::string_view name) const {

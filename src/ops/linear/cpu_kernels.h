@@ -1,4 +1,4 @@
-// The pieces of a CPU product, one table per instruction set. linear_cpu.cpp walks tiles of 16 outputs and chunks of 256
+// The pieces of a CPU product, one table per instruction set. linear_cpu.cpp walks pairs of tiles of 16 outputs and chunks of 256
 // columns: a chunk of weights is expanded to a Panel of 8-bit codes in the first cache level, then every row of x is
 // multiplied with it. One row and a thousand rows take the same path, so each output is summed in the same order:
 // blocks ascending, one fused multiply-add each (two with a minimum or with scales per 16 columns).
@@ -30,9 +30,14 @@ struct Panel {
   int64_t blocks = 0;
 };
 
-/// The same of floats: [columns][16 rows].
+/// Tiles that are multiplied together: a value of x is loaded once for both.
+inline constexpr int kTiles = 2;
+inline constexpr int kPanelRows = kTiles * rows16::kRows;
+
+/// The same of floats and of two tiles: [columns][2][16 rows]. Half as many columns fill the same cache.
+inline constexpr int64_t kFloatChunk = 128;
 struct FloatPanel {
-  alignas(64) float w[rows16::kChunk * rows16::kRows];
+  alignas(64) float w[kFloatChunk * kPanelRows];
 };
 
 struct LinearKernels {
@@ -42,11 +47,11 @@ struct LinearKernels {
   void (*expand)(DType scheme, const std::byte* tile, const rows16::Chunk& at, Panel& panel);
   /// The same out of 16 rows as read_codes() gives them; panel.coding and panel.blocks are set.
   void (*interleave)(const RowCodes* rows, Panel& panel);
-  /// acc[row][16] += panel * x, for n_rows rows of x that lie x_stride blocks apart.
-  void (*dot)(const Panel& panel, const XBlock* x, int64_t x_stride, int64_t n_rows, float* acc);
-  /// A chunk of float weights [columns][16] in their scalar.
+  /// acc[row][2][16] += panels * x, for two panels of one coding and n_rows rows of x that lie x_stride blocks apart.
+  void (*dot)(const Panel* panels, const XBlock* x, int64_t x_stride, int64_t n_rows, float* acc);
+  /// A chunk of float weights [columns][16] in their scalar, to one tile's place in a FloatPanel.
   void (*expand_float)(DType scheme, const std::byte* chunk, int64_t columns, float* w);
-  /// acc[row][16] += w[columns][16] * x, columns ascending.
+  /// acc[row][2][16] += w[columns][2][16] * x, columns ascending.
   void (*dot_float)(const float* w, int64_t columns, const float* x, int64_t x_stride, int64_t n_rows, float* acc);
 };
 

@@ -15,7 +15,8 @@ namespace hearth::cpu {
 namespace {
 
 constexpr int kRows = rows16::kRows;
-constexpr int kRowGroup = 12;  // rows of x that share a load of codes; their sums fill half the registers
+constexpr int kRowGroup = 6;     // rows of x at a time: 12 integer and 12 float sums of the 32 registers
+constexpr int kFloatGroup = 12;  // 24 float sums
 
 HEARTH_INLINE __m512i load_codes(const void* from) { return _mm512_loadu_si512(from); }
 HEARTH_INLINE void store_codes(uint8_t* to, __m512i codes) { _mm512_store_si512(to, codes); }
@@ -29,20 +30,21 @@ void quantize(const float* x, int64_t n, XBlock* out) {
   for (int64_t i = 0; i < n; i += 32, ++out) {
     __m512 a = _mm512_loadu_ps(x + i), b = _mm512_loadu_ps(x + i + 16);
     float largest = _mm512_reduce_max_ps(_mm512_max_ps(_mm512_abs_ps(a), _mm512_abs_ps(b)));
-    float inverse = largest > 0 ? 127.0f / largest : 0.0f;
-    __m512i qa = _mm512_cvtps_epi32(_mm512_mul_ps(a, _mm512_set1_ps(inverse)));
-    __m512i qb = _mm512_cvtps_epi32(_mm512_mul_ps(b, _mm512_set1_ps(inverse)));
-    _mm_store_si128(reinterpret_cast<__m128i*>(out->q), _mm512_cvtepi32_epi8(qa));
-    _mm_store_si128(reinterpret_cast<__m128i*>(out->q + 16), _mm512_cvtepi32_epi8(qb));
-    int sum_a = _mm512_reduce_add_epi32(qa), sum_b = _mm512_reduce_add_epi32(qb);
-    out->d = largest / 127.0f;
-    out->minus_sum = -(sum_a + sum_b);
-    out->d_sum = out->d * static_cast<float>(sum_a + sum_b);
-    out->minus_half_sum[0] = -sum_a;
-    out->minus_half_sum[1] = -sum_b;
-    out->d_half_sum[0] = out->d * static_cast<float>(sum_a);
-    out->d_half_sum[1] = out->d * static_cast<float>(sum_b);
-    out->unused = 0;
+    __m512 inverse = _mm512_set1_ps(largest > 0 ? 127.0f / largest : 0.0f);
+    __m128i qa = _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(_mm512_mul_ps(a, inverse)));
+    __m128i qb = _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(_mm512_mul_ps(b, inverse)));
+    // Sums of fours, then of all: lanes 0 and 1 end up with the halves' sums.
+    __m128i ones = _mm_set1_epi8(1), zero = _mm_setzero_si128();
+    __m128i halves = _mm_hadd_epi32(_mm_dpbusd_epi32(zero, ones, qa), _mm_dpbusd_epi32(zero, ones, qb));
+    halves = _mm_hadd_epi32(halves, halves);
+    __m128i sums = _mm_shuffle_epi32(_mm_hadd_epi32(halves, halves), 0);  // of both
+    sums = _mm_unpacklo_epi64(_mm_unpacklo_epi32(sums, halves), _mm_srli_si128(halves, 4));  // all, first, second
+    float d = largest * (1.0f / 127.0f);
+    _mm_store_si128(reinterpret_cast<__m128i*>(out->q), qa);
+    _mm_store_si128(reinterpret_cast<__m128i*>(out->q + 16), qb);
+    __m128 d_sums = _mm_mul_ps(_mm_set1_ps(d), _mm_cvtepi32_ps(sums));
+    _mm_store_ps(&out->d, _mm_move_ss(_mm_shuffle_ps(d_sums, d_sums, _MM_SHUFFLE(2, 1, 0, 0)), _mm_set_ss(d)));
+    _mm_store_si128(reinterpret_cast<__m128i*>(&out->minus_sum), _mm_sub_epi32(zero, sums));
   }
 }
 
@@ -194,138 +196,147 @@ HEARTH_INLINE __m512 add_dot(__m512 acc, __m512i dot, __m512 scale, float d) {
   return _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot), _mm512_mul_ps(scale, _mm512_set1_ps(d)), acc);
 }
 
-// Columns that share a scale: all of a block, or a half of it. Rows are the inner loop, so that products of different
-// rows fill the latency of one.
+// Columns that share a scale, all of a block or a half of it, of two tiles: a value of x is broadcast once for both.
+// Rows are the inner loop, so that products of different rows fill the latency of one.
 template <int kColumns, bool kMin, int kGroup>
-HEARTH_INLINE void dot_columns(const uint8_t* codes, const float* scales, const float* mins, const XBlock* x,
-                               int64_t x_stride, int half, __m128i zero_shift, __m512 (&sum)[kGroup]) {
+HEARTH_INLINE void dot_columns(const Panel* panels, int64_t s, const XBlock* x, int64_t x_stride, int half,
+                               __m128i zero_shift, __m512 (&sum)[kGroup][kTiles]) {
   constexpr bool kWhole = kColumns == 32;
-  __m512i dot[kGroup];
+  __m512i dot[kGroup][kTiles];
   HEARTH_UNROLL
   for (int r = 0; r < kGroup; ++r) {
     const XBlock& at = x[r * x_stride];
-    if constexpr (kMin) {
-      dot[r] = _mm512_setzero_si512();
-    } else {
-      __m512i x_sum = _mm512_set1_epi32(kWhole ? at.minus_sum : at.minus_half_sum[half]);
-      dot[r] = _mm512_sll_epi32(x_sum, zero_shift);
+    __m512i start = _mm512_setzero_si512();
+    if constexpr (!kMin) {
+      start = _mm512_set1_epi32(kWhole ? at.minus_sum : at.minus_half_sum[half]);
+      start = _mm512_sll_epi32(start, zero_shift);
     }
+    dot[r][0] = dot[r][1] = start;
   }
   HEARTH_UNROLL
   for (int q = 0; q < kColumns / 4; ++q) {
-    __m512i quad = load_codes(codes + q * 64);
+    int64_t quad = (s * (kColumns / 4) + q) * 64;
+    __m512i codes0 = load_codes(panels[0].codes + quad), codes1 = load_codes(panels[1].codes + quad);
     HEARTH_UNROLL
     for (int r = 0; r < kGroup; ++r) {
-      dot[r] = _mm512_dpbusd_epi32(dot[r], quad, four_of(x[r * x_stride].q + half * 16 + q * 4));
+      __m512i of_x = four_of(x[r * x_stride].q + half * 16 + q * 4);
+      dot[r][0] = _mm512_dpbusd_epi32(dot[r][0], codes0, of_x);
+      dot[r][1] = _mm512_dpbusd_epi32(dot[r][1], codes1, of_x);
     }
   }
-  __m512 scale = _mm512_load_ps(scales);
   HEARTH_UNROLL
-  for (int r = 0; r < kGroup; ++r) sum[r] = add_dot(sum[r], dot[r], scale, x[r * x_stride].d);
-  if constexpr (kMin) {
-    __m512 min = _mm512_load_ps(mins);
+  for (int t = 0; t < kTiles; ++t) {
+    __m512 scale = _mm512_load_ps(panels[t].scale + s * kRows);
     HEARTH_UNROLL
-    for (int r = 0; r < kGroup; ++r) {
-      const XBlock& at = x[r * x_stride];
-      sum[r] = _mm512_fmadd_ps(min, _mm512_set1_ps(kWhole ? at.d_sum : at.d_half_sum[half]), sum[r]);
+    for (int r = 0; r < kGroup; ++r) sum[r][t] = add_dot(sum[r][t], dot[r][t], scale, x[r * x_stride].d);
+    if constexpr (kMin) {
+      __m512 min = _mm512_load_ps(panels[t].min + s * kRows);
+      HEARTH_UNROLL
+      for (int r = 0; r < kGroup; ++r) {
+        const XBlock& at = x[r * x_stride];
+        sum[r][t] = _mm512_fmadd_ps(min, _mm512_set1_ps(kWhole ? at.d_sum : at.d_half_sum[half]), sum[r][t]);
+      }
     }
+  }
+}
+
+template <int kGroup>
+HEARTH_INLINE void load_sums(const float* acc, __m512 (&sum)[kGroup][kTiles]) {
+  HEARTH_UNROLL
+  for (int r = 0; r < kGroup; ++r) {
+    sum[r][0] = _mm512_load_ps(acc + r * kPanelRows);
+    sum[r][1] = _mm512_load_ps(acc + r * kPanelRows + kRows);
+  }
+}
+
+template <int kGroup>
+HEARTH_INLINE void store_sums(const __m512 (&sum)[kGroup][kTiles], float* acc) {
+  HEARTH_UNROLL
+  for (int r = 0; r < kGroup; ++r) {
+    _mm512_store_ps(acc + r * kPanelRows, sum[r][0]);
+    _mm512_store_ps(acc + r * kPanelRows + kRows, sum[r][1]);
   }
 }
 
 template <int kColumns, bool kMin, int kGroup>
-void dot_group(const Panel& panel, const XBlock* x, int64_t x_stride, float* acc) {
+void dot_group(const Panel* panels, const XBlock* x, int64_t x_stride, float* acc) {
   constexpr int kPerBlock = 32 / kColumns;
   // Zero points are powers of two.
-  const __m128i zero_shift = _mm_cvtsi32_si128(__builtin_ctz(static_cast<unsigned>(panel.coding.zero) | 0x100));
-  __m512 sum[kGroup];
-  HEARTH_UNROLL
-  for (int r = 0; r < kGroup; ++r) sum[r] = _mm512_loadu_ps(acc + r * kRows);
-  const uint8_t* codes = panel.codes;
-  const float *scales = panel.scale, *mins = panel.min;
-  for (int64_t b = 0; b < panel.blocks; ++b, ++x) {
+  const __m128i zero_shift = _mm_cvtsi32_si128(__builtin_ctz(static_cast<unsigned>(panels->coding.zero) | 0x100));
+  __m512 sum[kGroup][kTiles];
+  load_sums(acc, sum);
+  for (int64_t s = 0; s < panels->blocks * kPerBlock; s += kPerBlock, ++x) {
     HEARTH_UNROLL
     for (int half = 0; half < kPerBlock; ++half) {
-      dot_columns<kColumns, kMin, kGroup>(codes, scales, mins, x, x_stride, half, zero_shift, sum);
-      codes += kColumns * kRows;
-      scales += kRows;
-      mins += kRows;
+      dot_columns<kColumns, kMin, kGroup>(panels, s + half, x, x_stride, half, zero_shift, sum);
     }
   }
-  HEARTH_UNROLL
-  for (int r = 0; r < kGroup; ++r) _mm512_storeu_ps(acc + r * kRows, sum[r]);
+  store_sums(sum, acc);
 }
 
 template <int kColumns, bool kMin>
-void dot_rows(const Panel& panel, const XBlock* x, int64_t x_stride, int64_t n_rows, float* acc) {
-  for (; n_rows >= kRowGroup; n_rows -= kRowGroup, x += kRowGroup * x_stride, acc += kRowGroup * kRows) {
-    dot_group<kColumns, kMin, kRowGroup>(panel, x, x_stride, acc);
+void dot_rows(const Panel* panels, const XBlock* x, int64_t x_stride, int64_t n_rows, float* acc) {
+  for (; n_rows >= kRowGroup; n_rows -= kRowGroup, x += kRowGroup * x_stride, acc += kRowGroup * kPanelRows) {
+    dot_group<kColumns, kMin, kRowGroup>(panels, x, x_stride, acc);
   }
   switch (n_rows) {
-    case 11: return dot_group<kColumns, kMin, 11>(panel, x, x_stride, acc);
-    case 10: return dot_group<kColumns, kMin, 10>(panel, x, x_stride, acc);
-    case 9: return dot_group<kColumns, kMin, 9>(panel, x, x_stride, acc);
-    case 8: return dot_group<kColumns, kMin, 8>(panel, x, x_stride, acc);
-    case 7: return dot_group<kColumns, kMin, 7>(panel, x, x_stride, acc);
-    case 6: return dot_group<kColumns, kMin, 6>(panel, x, x_stride, acc);
-    case 5: return dot_group<kColumns, kMin, 5>(panel, x, x_stride, acc);
-    case 4: return dot_group<kColumns, kMin, 4>(panel, x, x_stride, acc);
-    case 3: return dot_group<kColumns, kMin, 3>(panel, x, x_stride, acc);
-    case 2: return dot_group<kColumns, kMin, 2>(panel, x, x_stride, acc);
-    case 1: return dot_group<kColumns, kMin, 1>(panel, x, x_stride, acc);
+    case 5: return dot_group<kColumns, kMin, 5>(panels, x, x_stride, acc);
+    case 4: return dot_group<kColumns, kMin, 4>(panels, x, x_stride, acc);
+    case 3: return dot_group<kColumns, kMin, 3>(panels, x, x_stride, acc);
+    case 2: return dot_group<kColumns, kMin, 2>(panels, x, x_stride, acc);
+    case 1: return dot_group<kColumns, kMin, 1>(panels, x, x_stride, acc);
     default: return;
   }
 }
 
-void dot(const Panel& panel, const XBlock* x, int64_t x_stride, int64_t n_rows, float* acc) {
-  const Coding& c = panel.coding;
+void dot(const Panel* panels, const XBlock* x, int64_t x_stride, int64_t n_rows, float* acc) {
+  const Coding& c = panels->coding;
   if (c.columns == 32) {
-    return c.has_min ? dot_rows<32, true>(panel, x, x_stride, n_rows, acc)
-                     : dot_rows<32, false>(panel, x, x_stride, n_rows, acc);
+    return c.has_min ? dot_rows<32, true>(panels, x, x_stride, n_rows, acc)
+                     : dot_rows<32, false>(panels, x, x_stride, n_rows, acc);
   }
-  return c.has_min ? dot_rows<16, true>(panel, x, x_stride, n_rows, acc)
-                   : dot_rows<16, false>(panel, x, x_stride, n_rows, acc);
+  return c.has_min ? dot_rows<16, true>(panels, x, x_stride, n_rows, acc)
+                   : dot_rows<16, false>(panels, x, x_stride, n_rows, acc);
+}
+
+HEARTH_INLINE __m512 load_floats(DType scheme, const std::byte* from) {
+  if (scheme == DType::kF16) return load_halves(from);
+  if (scheme == DType::kF32) return _mm512_loadu_ps(from);
+  __m256i bits = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
+  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16));
 }
 
 void expand_float(DType scheme, const std::byte* chunk, int64_t columns, float* w) {
+  const int64_t size = scheme == DType::kF32 ? 4 : 2;
   for (int64_t i = 0; i < columns; ++i) {
-    __m512 of;
-    if (scheme == DType::kF16) {
-      of = load_halves(chunk + i * 2 * kRows);
-    } else if (scheme == DType::kBF16) {
-      __m256i bits = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(chunk + i * 2 * kRows));
-      of = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16));
-    } else {
-      of = _mm512_loadu_ps(chunk + i * 4 * kRows);
-    }
-    _mm512_store_ps(w + i * kRows, of);
+    _mm512_store_ps(w + i * kPanelRows, load_floats(scheme, chunk + i * size * kRows));
   }
 }
 
 template <int kGroup>
 void dot_float_group(const float* w, int64_t columns, const float* x, int64_t x_stride, float* acc) {
-  __m512 sum[kGroup];
-  HEARTH_UNROLL
-  for (int r = 0; r < kGroup; ++r) sum[r] = _mm512_loadu_ps(acc + r * kRows);
-  for (int64_t i = 0; i < columns; ++i) {
-    __m512 of = _mm512_load_ps(w + i * kRows);
+  __m512 sum[kGroup][kTiles];
+  load_sums(acc, sum);
+  for (int64_t i = 0; i < columns; ++i, w += kPanelRows) {
+    __m512 w0 = _mm512_load_ps(w), w1 = _mm512_load_ps(w + kRows);
     HEARTH_UNROLL
-    for (int r = 0; r < kGroup; ++r) sum[r] = _mm512_fmadd_ps(of, _mm512_set1_ps(x[r * x_stride + i]), sum[r]);
+    for (int r = 0; r < kGroup; ++r) {
+      __m512 of_x = _mm512_set1_ps(x[r * x_stride + i]);
+      sum[r][0] = _mm512_fmadd_ps(w0, of_x, sum[r][0]);
+      sum[r][1] = _mm512_fmadd_ps(w1, of_x, sum[r][1]);
+    }
   }
-  HEARTH_UNROLL
-  for (int r = 0; r < kGroup; ++r) _mm512_storeu_ps(acc + r * kRows, sum[r]);
+  store_sums(sum, acc);
 }
-
-constexpr int kFloatGroup = 12;
 
 void dot_float(const float* w, int64_t columns, const float* x, int64_t x_stride, int64_t n_rows, float* acc) {
   auto advance = [&](int64_t n) {
     x += n * x_stride;
-    acc += n * kRows;
+    acc += n * kPanelRows;
     n_rows -= n;
   };
   for (; n_rows >= kFloatGroup; advance(kFloatGroup)) dot_float_group<kFloatGroup>(w, columns, x, x_stride, acc);
   for (; n_rows >= 4; advance(4)) dot_float_group<4>(w, columns, x, x_stride, acc);
-  for (; n_rows >= 2; advance(2)) dot_float_group<2>(w, columns, x, x_stride, acc);
   for (; n_rows >= 1; advance(1)) dot_float_group<1>(w, columns, x, x_stride, acc);
 }
 

@@ -12,7 +12,7 @@ constexpr int kRows = rows16::kRows;
 void quantize_block(const float* x, XBlock& out) {
   float largest = 0;
   for (int i = 0; i < 32; ++i) largest = std::fmax(largest, std::fabs(x[i]));
-  out.d = largest / 127.0f;
+  out.d = largest * (1.0f / 127.0f);
   float inverse = largest > 0 ? 127.0f / largest : 0.0f;
   for (int half = 0; half < 2; ++half) {
     int sum = 0;
@@ -59,43 +59,48 @@ int dot_codes(const Panel& panel, const uint8_t* codes, const int8_t* q, int col
   return sum;
 }
 
-void dot(const Panel& panel, const XBlock* x, int64_t x_stride, int64_t n_rows, float* acc) {
+void dot_tile(const Panel& panel, const XBlock* x, float* acc) {
   const int columns = panel.coding.columns, per_block = 32 / columns;
-  for (int64_t row = 0; row < n_rows; ++row, x += x_stride, acc += kRows) {
-    for (int64_t s = 0; s < panel.blocks * per_block; ++s) {
-      const XBlock& block = x[s / per_block];
-      int at = static_cast<int>(s % per_block) * columns;
-      float d_sum = per_block == 1 ? block.d_sum : block.d_half_sum[s % 2];
-      for (int r = 0; r < kRows; ++r) {
-        int sum = dot_codes(panel, panel.codes + (s * columns / 4 * kRows + r) * 4, block.q + at, columns);
-        acc[r] += static_cast<float>(sum) * (panel.scale[s * kRows + r] * block.d);
-        if (panel.coding.has_min) acc[r] += panel.min[s * kRows + r] * d_sum;
-      }
+  for (int64_t s = 0; s < panel.blocks * per_block; ++s) {
+    const XBlock& block = x[s / per_block];
+    int at = static_cast<int>(s % per_block) * columns;
+    float d_sum = per_block == 1 ? block.d_sum : block.d_half_sum[s % 2];
+    for (int r = 0; r < kRows; ++r) {
+      int sum = dot_codes(panel, panel.codes + (s * columns / 4 * kRows + r) * 4, block.q + at, columns);
+      acc[r] += static_cast<float>(sum) * (panel.scale[s * kRows + r] * block.d);
+      if (panel.coding.has_min) acc[r] += panel.min[s * kRows + r] * d_sum;
     }
+  }
+}
+
+void dot(const Panel* panels, const XBlock* x, int64_t x_stride, int64_t n_rows, float* acc) {
+  for (int64_t row = 0; row < n_rows; ++row) {
+    for (int t = 0; t < kTiles; ++t) dot_tile(panels[t], x + row * x_stride, acc + row * kPanelRows + t * kRows);
   }
 }
 
 void expand_float(DType scheme, const std::byte* chunk, int64_t columns, float* w) {
   for (int64_t i = 0; i < columns * kRows; ++i) {
+    float& to = w[i / kRows * kPanelRows + i % kRows];
     uint16_t half;
     switch (scheme) {
-      case DType::kF16: std::memcpy(&half, chunk + 2 * i, 2), w[i] = f16_to_f32(half); break;
-      case DType::kBF16: std::memcpy(&half, chunk + 2 * i, 2), w[i] = bf16_to_f32(half); break;
-      default: std::memcpy(&w[i], chunk + 4 * i, 4);
+      case DType::kF16: std::memcpy(&half, chunk + 2 * i, 2), to = f16_to_f32(half); break;
+      case DType::kBF16: std::memcpy(&half, chunk + 2 * i, 2), to = bf16_to_f32(half); break;
+      default: std::memcpy(&to, chunk + 4 * i, 4);
     }
   }
 }
 
 void dot_float(const float* w, int64_t columns, const float* x, int64_t x_stride, int64_t n_rows, float* acc) {
-  for (int64_t row = 0; row < n_rows; ++row, x += x_stride, acc += kRows) {
+  for (int64_t row = 0; row < n_rows; ++row, x += x_stride, acc += kPanelRows) {
     for (int64_t i = 0; i < columns; ++i) {
-      for (int r = 0; r < kRows; ++r) acc[r] += w[i * kRows + r] * x[i];
+      for (int r = 0; r < kPanelRows; ++r) acc[r] += w[i * kPanelRows + r] * x[i];
     }
   }
 }
 
 }  // namespace
 
-const LinearKernels kLinearPlain = {quantize, expand, interleave, dot, expand_float, dot_float};
+constinit const LinearKernels kLinearPlain = {quantize, expand, interleave, dot, expand_float, dot_float};
 
 }  // namespace hearth::cpu

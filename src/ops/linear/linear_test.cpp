@@ -40,7 +40,7 @@ std::vector<double> rounded(const float* x, int64_t n) {
     for (int64_t i = b; i < b + 32; ++i) largest = std::max(largest, std::fabs(x[i]));
     float inverse = largest > 0 ? 127.0f / largest : 0.0f;
     for (int64_t i = b; i < b + 32; ++i) {
-      out[static_cast<size_t>(i)] = std::nearbyint(x[i] * inverse) * static_cast<double>(largest / 127.0f);
+      out[static_cast<size_t>(i)] = std::nearbyint(x[i] * inverse) * static_cast<double>(largest * (1.0f / 127.0f));
     }
   }
   return out;

@@ -2,6 +2,7 @@
 #pragma once
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
+#include <cuda_fp8.h>
 
 #include <type_traits>
 
@@ -18,6 +19,8 @@ struct ScalarReader {
   static __device__ float value(float cell) { return cell; }
   static __device__ float value(__half cell) { return __half2float(cell); }
   static __device__ float value(__nv_bfloat16 cell) { return __bfloat162float(cell); }
+  static __device__ float value(__nv_fp8_e4m3 cell) { return static_cast<float>(cell); }
+  static __device__ float value(__nv_fp8_e5m2 cell) { return static_cast<float>(cell); }
 
   static __device__ float load_one(const std::byte* row, int64_t i) {
     return value(reinterpret_cast<const Cell*>(row)[i]);
@@ -26,11 +29,12 @@ struct ScalarReader {
   template <bool kAligned>
   static __device__ void load(const std::byte* row, int64_t run, float* out) {
     alignas(16) Cell cells[8];
+    using Word = std::conditional_t<sizeof(cells) % 16 == 0, uint4, uint2>;
     const Cell* from = reinterpret_cast<const Cell*>(row) + 8 * run;
     if constexpr (kAligned) {
 #pragma unroll
-      for (int i = 0; i < static_cast<int>(sizeof(cells) / 16); ++i) {
-        reinterpret_cast<uint4*>(cells)[i] = __ldg(reinterpret_cast<const uint4*>(from) + i);
+      for (int i = 0; i < static_cast<int>(sizeof(cells) / sizeof(Word)); ++i) {
+        reinterpret_cast<Word*>(cells)[i] = __ldg(reinterpret_cast<const Word*>(from) + i);
       }
     } else {
 #pragma unroll
@@ -64,7 +68,8 @@ template <class... Readers>
 struct ReaderList {};
 
 using FloatReaders = ReaderList<ScalarReader<DType::kF32, float>, ScalarReader<DType::kF16, __half>,
-                                ScalarReader<DType::kBF16, __nv_bfloat16>>;
+                                ScalarReader<DType::kBF16, __nv_bfloat16>, ScalarReader<DType::kF8E4M3, __nv_fp8_e4m3>,
+                                ScalarReader<DType::kF8E5M2, __nv_fp8_e5m2>>;
 template <class... Blocks>
 using BlockReaders = ReaderList<BlockReader<Blocks>...>;
 using LegacyReaders = BlockReaders<quant::BlockQ4_0, quant::BlockQ4_1, quant::BlockQ5_0, quant::BlockQ5_1,

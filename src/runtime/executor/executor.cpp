@@ -163,7 +163,9 @@ void Executor::run_step(const StepRequest& step) {
 void Executor::run_captured(const StepRequest& step, Ctx& c) {
   if constexpr (cuda::kBuilt) {
     auto* stream = step.lane.stream();
-    StepGraphs::Entry* entry = step.graph_key ? &step.lane.graphs().entry(*step.graph_key) : nullptr;
+    StepGraphs& graphs = step.lane.graphs();
+    const bool may_capture = step.graph_key && graphs.is_enabled() && !step.observer;
+    StepGraphs::Entry* entry = may_capture ? &graphs.entry(*step.graph_key) : nullptr;
     if (!entry || entry->eager_runs == 0) {
       step.body(c);
       cuda::synchronize(device_.index, stream);
@@ -185,6 +187,7 @@ void Executor::run_captured(const StepRequest& step, Ctx& c) {
       cutter.capture_into = nullptr;
       entry->slices = std::move(slices);
     }
+    graphs.count_replay();
     for (size_t i = 0; i < entry->slices.size(); ++i) {
       if (i > 0) at_cut(step);
       entry->slices[i].launch(stream);

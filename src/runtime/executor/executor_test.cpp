@@ -18,7 +18,7 @@ class ExecutorTest : public ::testing::Test {
   Lane low_{"low", {DeviceKind::kCpu}, *memory_.allocate(1 << 20, "low")};
   Lane high_{"high", {DeviceKind::kCpu}, *memory_.allocate(1 << 20, "high")};
 
-  static bool never() { return false; }
+  static constexpr auto never = [] { return false; };
   Result<void> run(Lane& lane, WorkClass work_class, FunctionRef<void(Ctx&)> body,
                    FunctionRef<bool()> is_cancelled = never) {
     return executor_.run({.lane = lane, .work_class = work_class, .body = body, .is_cancelled = is_cancelled});

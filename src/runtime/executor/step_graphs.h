@@ -26,7 +26,15 @@ class StepGraphs {
   void clear() { entries_.clear(); }
   size_t size() const { return entries_.size(); }
 
+  /// Off: every step runs eagerly (comparisons, tracing).
+  void set_enabled(bool on) { is_enabled_ = on; }
+  bool is_enabled() const { return is_enabled_; }
+  uint64_t replays() const { return replays_; }
+  void count_replay() { ++replays_; }
+
  private:
+  bool is_enabled_ = true;
+  uint64_t replays_ = 0;
   std::list<Entry> entries_;  // least recently used first
 };
 

@@ -20,6 +20,21 @@ void run(LoadedModel& model, std::span<const Scheduler::Piece> pieces) {
   model.step(pieces, WorkClass::kInteractive, [] { return false; }).value();
 }
 
+// Logits buffers hold one row per sequence, so a step that keeps every row has at most that many.
+SchedulerLimits one_logits_row_each(LoadedModel& model) {
+  SchedulerLimits limits = without_reuse(model);
+  limits.max_rows = std::min(limits.max_rows, limits.max_running);
+  return limits;
+}
+
+std::vector<int32_t> scored_chunk(const LoadedModel& model, std::span<const int32_t> tokens, int64_t c, int64_t chunk) {
+  std::vector<int32_t> part(tokens.begin() + c * chunk, tokens.begin() + (c + 1) * chunk);
+  if (model.tokenizer().adds_bos() && model.tokenizer().bos()) part[0] = *model.tokenizer().bos();
+  return part;
+}
+
+bool is_scored(int64_t position, int64_t chunk) { return position >= chunk / 2 && position + 1 < chunk; }
+
 double log_sum_exp(std::span<const float> logits) {
   float most = *std::max_element(logits.begin(), logits.end());
   double sum = 0;
@@ -29,22 +44,24 @@ double log_sum_exp(std::span<const float> logits) {
 
 }  // namespace
 
+TeacherForcing::TeacherForcing(LoadedModel& model, std::span<const int32_t> tokens)
+    : model_(model), scheduler_(model.model().state_spec(), one_logits_row_each(model)) {
+  sequence_.tokens.assign(tokens.begin(), tokens.end());
+  scheduler_.add(sequence_);
+}
+
+void TeacherForcing::step(const std::function<void(int64_t, std::span<const float>)>& on_logits) {
+  std::vector<Scheduler::Piece> pieces = scheduler_.plan();
+  pieces[0].keeps_all = true;
+  run(model_, pieces);
+  for (int64_t i = 0; i < pieces[0].count; ++i) on_logits(pieces[0].first + i, model_.buffers().logits_row(i));
+  scheduler_.commit(pieces);
+}
+
 void teacher_force(LoadedModel& model, std::span<const int32_t> tokens,
                    const std::function<void(int64_t, std::span<const float>)>& on_logits) {
-  SchedulerLimits limits = without_reuse(model);
-  limits.max_rows = std::min(limits.max_rows, limits.max_running);  // logits buffers hold one row per sequence
-  Scheduler scheduler(model.model().state_spec(), limits);
-  Sequence sequence;
-  sequence.tokens.assign(tokens.begin(), tokens.end());
-  scheduler.add(sequence);
-  while (sequence.uncomputed() > 0) {
-    std::vector<Scheduler::Piece> pieces = scheduler.plan();
-    pieces[0].keeps_all = true;
-    run(model, pieces);
-    for (int64_t i = 0; i < pieces[0].count; ++i) on_logits(pieces[0].first + i, model.buffers().logits_row(i));
-    scheduler.commit(pieces);
-  }
-  scheduler.remove(sequence);
+  TeacherForcing forcing(model, tokens);
+  while (!forcing.is_done()) forcing.step(on_logits);
 }
 
 Perplexity perplexity(LoadedModel& model, std::span<const int32_t> tokens, int64_t chunk,
@@ -53,10 +70,9 @@ Perplexity perplexity(LoadedModel& model, std::span<const int32_t> tokens, int64
   double nll = 0;
   const int64_t chunks = std::ssize(tokens) / chunk;
   for (int64_t c = 0; c < chunks; ++c) {
-    std::vector<int32_t> part(tokens.begin() + c * chunk, tokens.begin() + (c + 1) * chunk);
-    if (model.tokenizer().adds_bos() && model.tokenizer().bos()) part[0] = *model.tokenizer().bos();
+    const std::vector<int32_t> part = scored_chunk(model, tokens, c, chunk);
     teacher_force(model, part, [&](int64_t i, std::span<const float> logits) {
-      if (i < chunk / 2 || i + 1 >= chunk) return;
+      if (!is_scored(i, chunk)) return;
       nll += log_sum_exp(logits) - logits[part[i + 1]];
       ++out.scored_tokens;
     });
@@ -77,23 +93,29 @@ double kl_divergence(std::span<const float> reference, std::span<const float> ot
   return kl;
 }
 
-Divergence divergence(LoadedModel& reference, LoadedModel& model, std::span<const int32_t> tokens) {
-  // Rows of both at once would be large for big vocabularies, so the reference is kept as one row at a time per chunk.
-  constexpr int64_t kChunk = 64;
+Divergence divergence(LoadedModel& reference, LoadedModel& model, std::span<const int32_t> tokens, int64_t chunk,
+                      const std::function<void(int64_t, int64_t)>& progress) {
   Divergence out;
-  for (int64_t start = 0; start < std::ssize(tokens); start += kChunk) {
-    auto part = tokens.subspan(start, std::min<int64_t>(kChunk, std::ssize(tokens) - start));
-    std::vector<std::vector<float>> rows;
-    teacher_force(reference, part, [&](int64_t, std::span<const float> logits) {
-      rows.emplace_back(logits.begin(), logits.end());
-    });
-    teacher_force(model, part, [&](int64_t i, std::span<const float> logits) {
-      const double kl = kl_divergence(rows[i], logits);
-      out.mean_kl += kl;
-      out.max_kl = std::max(out.max_kl, kl);
-      out.same_top += argmax(rows[i]) == argmax(logits);
-      ++out.positions;
-    });
+  const int64_t chunks = std::ssize(tokens) / chunk;
+  for (int64_t c = 0; c < chunks; ++c) {
+    const std::vector<int32_t> part = scored_chunk(model, tokens, c, chunk);
+    // Both take the same steps, so only one step's rows of the reference are kept.
+    TeacherForcing exact(reference, part), tried(model, part);
+    while (!exact.is_done()) {
+      std::vector<std::vector<float>> rows;
+      exact.step([&](int64_t, std::span<const float> logits) { rows.emplace_back(logits.begin(), logits.end()); });
+      size_t next = 0;
+      tried.step([&](int64_t i, std::span<const float> logits) {
+        const std::vector<float>& expected = rows[next++];
+        if (!is_scored(i, chunk)) return;
+        const double kl = kl_divergence(expected, logits);
+        out.mean_kl += kl;
+        out.max_kl = std::max(out.max_kl, kl);
+        out.same_top += argmax(expected) == argmax(logits);
+        ++out.positions;
+      });
+    }
+    if (progress) progress(c + 1, chunks);
   }
   out.mean_kl /= static_cast<double>(std::max<int64_t>(out.positions, 1));
   out.same_top /= static_cast<double>(std::max<int64_t>(out.positions, 1));

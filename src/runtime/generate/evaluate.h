@@ -9,7 +9,24 @@
 
 namespace hearth {
 
-/// Feeds `tokens` and calls on_logits(i, logits) for each position i in order: the model's logits after tokens[0..i].
+/// A text fed to a model step by step; each step gives the logits after every token of it.
+class TeacherForcing {
+ public:
+  TeacherForcing(LoadedModel& model, std::span<const int32_t> tokens);
+  ~TeacherForcing() { scheduler_.remove(sequence_); }
+  TeacherForcing(const TeacherForcing&) = delete;
+
+  bool is_done() const { return sequence_.uncomputed() == 0; }
+  /// Runs the next step; calls on_logits(i, logits) for its positions: the model's logits after tokens[0..i].
+  void step(const std::function<void(int64_t, std::span<const float>)>& on_logits);
+
+ private:
+  LoadedModel& model_;
+  Scheduler scheduler_;
+  Sequence sequence_;
+};
+
+/// The whole text at once.
 void teacher_force(LoadedModel& model, std::span<const int32_t> tokens,
                    const std::function<void(int64_t, std::span<const float>)>& on_logits);
 
@@ -26,12 +43,13 @@ Perplexity perplexity(LoadedModel& model, std::span<const int32_t> tokens, int64
 /// KL(reference || other) in nats of softmax over two rows of logits, in double precision.
 double kl_divergence(std::span<const float> reference, std::span<const float> other);
 
-/// Mean over every position of `tokens`.
+/// Over the positions that perplexity() scores.
 struct Divergence {
   double mean_kl = 0, max_kl = 0, same_top = 0;  // same_top: share of positions with equal argmax
   int64_t positions = 0;
 };
-Divergence divergence(LoadedModel& reference, LoadedModel& model, std::span<const int32_t> tokens);
+Divergence divergence(LoadedModel& reference, LoadedModel& model, std::span<const int32_t> tokens, int64_t chunk,
+                      const std::function<void(int64_t done, int64_t total)>& progress = {});
 
 struct SpeedRun {
   int64_t prompt = 0, generated = 0, parallel = 1;

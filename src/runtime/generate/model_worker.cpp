@@ -146,6 +146,10 @@ void ModelWorker::begin(PreparedRequest prepared) {
     scheduler_.add(sequence);
   }
   active->send(Started{model_.name(), prompt});
+  if (request.echo) {
+    const std::string text = model_.tokenizer().decode(active->prepared.tokens, {.skip_special = true});
+    for (const auto& choice : active->choices) active->send(Delta{choice->index, text, {}});
+  }
   active_.push_back(std::move(active));
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <numeric>
 
 namespace hearth {
 
@@ -19,7 +20,9 @@ void Histogram::add(double value) {
 
 EngineStats::Histogram Histogram::read() const {
   std::lock_guard lock(mutex_);
-  return data_;
+  EngineStats::Histogram out = data_;  // kept per bucket, reported as "at or below"
+  std::partial_sum(out.counts.begin(), out.counts.end(), out.counts.begin());
+  return out;
 }
 
 void StatsBook::read(EngineStats& out) const {
