@@ -9,28 +9,15 @@ with machine, date and commit; medians and ratios close it and are printed. Run 
 """
 
 import argparse
-import csv
-import datetime
 import json
-import os
-import pathlib
-import platform
 import statistics
-import subprocess
 import sys
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+from common import Results, add_common_options, add_peer_option, parse, run, run_hearth
+
 PROMPT, GENERATE = 512, 128
 METRICS = ["decode", "prefill", "aggregate"]
-FIELDS = ["date", "commit", "machine", "cores", "threads", "streams", "model", "metric", "engine", "option", "pair",
-          "tokens_per_s"]
-
-
-def run(command):
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
-    if done.returncode != 0:
-        raise SystemExit(f"{' '.join(map(str, command))} ended with {done.returncode}:\n{done.stderr[-2000:]}")
-    return done.stdout
+FIELDS = ["streams", "model", "metric", "engine", "option", "pair", "tokens_per_s"]
 
 
 def json_lines(text):
@@ -41,9 +28,8 @@ def measure_ours(options, path):
     """{(metric, option): tokens/s} of one run of this project: one stream alone, then the parallel ones."""
     found = {}
     for parallel, metrics in ((1, ["prefill", "decode"]), (options.parallel, ["aggregate"])):
-        out = run([options.hearth, "bench", "llm", "-m", path, "--threads", options.threads, "--prompt", PROMPT,
-                   "--generate", GENERATE, "--parallel", parallel, "--repeat", options.repeat, "--json"])
-        figures = json.loads(out[out.index("{"):])
+        figures = run_hearth(options, path, "--prompt", PROMPT, "--generate", GENERATE, "--parallel", parallel,
+                             "--repeat", options.repeat)
         found |= {(metric, ""): float(figures[f"{metric}_tps"]) for metric in metrics}
     return found
 
@@ -53,13 +39,15 @@ def measure_peer(options, path):
     found = {}
     for flash in ("off", "on"):
         option = f"flash-{flash}"
-        for line in json_lines(run([options.peer / "llama-bench", "-m", path, "-t", options.threads, "-p", PROMPT,
-                                    "-n", GENERATE, "-r", options.repeat, "-fa", flash, "-o", "jsonl"])):
+        out, _ = run([options.peer / "llama-bench", "-m", path, "-t", options.threads, "-p", PROMPT, "-n", GENERATE,
+                      "-r", options.repeat, "-fa", flash, "-o", "jsonl"])
+        for line in json_lines(out):
             found["prefill" if line["n_prompt"] else "decode", option] = line["avg_ts"]
         context = options.parallel * (PROMPT + GENERATE)
-        for line in json_lines(run([options.peer / "llama-batched-bench", "-m", path, "-t", options.threads, "-tb",
-                                    options.threads, "-c", context, "-b", 2048, "-ub", 512, "-npp", PROMPT, "-ntg",
-                                    GENERATE, "-npl", options.parallel, "-fa", flash, "--output-format", "jsonl"])):
+        out, _ = run([options.peer / "llama-batched-bench", "-m", path, "-t", options.threads, "-tb", options.threads,
+                      "-c", context, "-b", 2048, "-ub", 512, "-npp", PROMPT, "-ntg", GENERATE, "-npl",
+                      options.parallel, "-fa", flash, "--output-format", "jsonl"])
+        for line in json_lines(out):
             found["aggregate", option] = line["speed_tg"]
     return found
 
@@ -71,106 +59,76 @@ def measure_pairs(options, name, path):
     for pair in range(options.pairs):
         for engine, measure in engines if pair % 2 == 0 else reversed(engines):
             for (metric, option), speed in measure(options, path).items():
-                rows.append({"model": name, "metric": metric, "engine": engine, "option": option, "pair": pair + 1,
+                rows.append({"streams": options.parallel if metric == "aggregate" else 1, "model": name,
+                             "metric": metric, "engine": engine, "option": option, "pair": pair + 1,
                              "tokens_per_s": round(speed, 2)})
             print(f"{name}: pair {pair + 1} of {options.pairs}, {engine} done", file=sys.stderr)
     return rows
 
 
+def best_medians(rows, model, metric):
+    """{engine: (median, option)}: of several options of an engine the fastest."""
+    runs = {}
+    for row in rows:
+        if (row["model"], row["metric"]) == (model, metric):
+            runs.setdefault((row["engine"], row["option"]), []).append(row["tokens_per_s"])
+    best = {}
+    for (engine, option), speeds in runs.items():
+        best[engine] = max(best.get(engine, (0, "")), (statistics.median(speeds), option))
+    return best
+
+
 def summarise(rows):
-    """Rows of medians and, where both engines ran, of ours divided by the peer's best median."""
+    """Rows of medians, of ours divided by the peer's best median, and of parallel streams divided by one alone."""
     summary = []
+
+    def add(model, metric, engine, option, pair, value):
+        summary.append({"model": model, "metric": metric, "engine": engine, "option": option, "pair": pair,
+                        "tokens_per_s": value})
+
     for model in dict.fromkeys(row["model"] for row in rows):
+        alone = best_medians(rows, model, "decode")
         for metric in METRICS:
-            medians = {}
-            for row in rows:
-                if (row["model"], row["metric"]) == (model, metric):
-                    medians.setdefault((row["engine"], row["option"]), []).append(row["tokens_per_s"])
-            best = {}
-            for (engine, option), speeds in medians.items():
-                median = statistics.median(speeds)
-                if median > best.get(engine, (0, ""))[0]:
-                    best[engine] = (median, option)
+            best = best_medians(rows, model, metric)
             for engine, (median, option) in best.items():
-                summary.append({"model": model, "metric": metric, "engine": engine, "option": option,
-                                "pair": "median", "tokens_per_s": round(median, 2)})
+                add(model, metric, engine, option, "median", round(median, 2))
             if len(best) == 2:
-                summary.append({"model": model, "metric": metric, "engine": "hearth/llama.cpp", "option": "",
-                                "pair": "ratio", "tokens_per_s": round(best["hearth"][0] / best["llama.cpp"][0], 3)})
+                add(model, metric, "hearth/llama.cpp", "", "ratio", round(best["hearth"][0] / best["llama.cpp"][0], 3))
+            if metric == "aggregate":
+                for engine in best.keys() & alone.keys():
+                    add(model, "streams/alone", engine, "", "ratio", round(best[engine][0] / alone[engine][0], 3))
     return summary
 
 
-def describe_machine():
-    with open("/proc/cpuinfo", encoding="utf-8") as source:
-        models = [line.split(":", 1)[1].strip() for line in source if line.startswith("model name")]
-    return models[0] if models else platform.machine()
-
-
-def describe_commit():
-    if not (ROOT / ".git").exists():
-        return "unknown"
-    commit = run(["git", "-C", ROOT, "rev-parse", "--short", "HEAD"]).strip()
-    changed = run(["git", "-C", ROOT, "status", "--porcelain", "--untracked-files=no"]).strip()
-    return commit + ("+changes" if changed else "")
-
-
-def write_csv(path, rows, common):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "w", newline="", encoding="utf-8") as target:
-        writer = csv.DictWriter(target, FIELDS, lineterminator="\n")
-        writer.writeheader()
-        for row in rows:
-            writer.writerow({**common, **row})
-
-
 def print_summary(summary):
-    print(f"{'model':12} {'metric':10} {'hearth':>10} {'llama.cpp':>10} {'ratio':>7}  peer's option")
+    print(f"{'model':12} {'metric':14} {'hearth':>10} {'llama.cpp':>10} {'ratio':>7}  peer's option")
     table = {}
     for row in summary:
         table.setdefault((row["model"], row["metric"]), {})[row["engine"]] = row
     for (model, metric), engines in table.items():
-        ours, peer = engines.get("hearth"), engines.get("llama.cpp")
-        ratio = engines.get("hearth/llama.cpp")
-        cell = lambda row: f"{row['tokens_per_s']:.1f}" if row else "-"  # noqa: E731
-        print(f"{model:12} {metric:10} {cell(ours):>10} {cell(peer):>10} "
-              f"{ratio['tokens_per_s'] if ratio else '-':>7}  {peer['option'] if peer else ''}")
-
-
-def parse(arguments):
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", action="append", required=True, metavar="NAME=PATH")
-    parser.add_argument("--hearth", type=pathlib.Path, default=ROOT / "build/release/bin/hearth")
-    parser.add_argument("--peer", type=pathlib.Path, help="folder of the peer's programs; bench/peer.sh by default")
-    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
-    parser.add_argument("--parallel", type=int, default=4, help="streams of the aggregate figure")
-    parser.add_argument("--pairs", type=int, default=5)
-    parser.add_argument("--repeat", type=int, default=3, help="repetitions inside one run")
-    parser.add_argument("--out", type=pathlib.Path, help="the CSV file to write")
-    options = parser.parse_args(arguments)
-    for model in options.model:
-        if not pathlib.Path(model.partition("=")[2]).is_file():
-            parser.error(f"--model wants NAME=PATH of a file that exists, got '{model}'")
-    return options
+        cells = [str(engines[engine]["tokens_per_s"]) if engine in engines else "-"
+                 for engine in ("hearth", "llama.cpp", "hearth/llama.cpp")]
+        option = engines.get("llama.cpp", {}).get("option", "")
+        print(f"{model:12} {metric:14} {cells[0]:>10} {cells[1]:>10} {cells[2]:>7}  {option}")
 
 
 def main(arguments):
-    options = parse(arguments)
-    options.peer = options.peer or pathlib.Path(run([ROOT / "bench/peer.sh"]).strip().splitlines()[-1])
-    if os.getloadavg()[0] > 0.5:
-        print(f"warning: the load is {os.getloadavg()[0]:.2f}; figures of a busy machine mislead", file=sys.stderr)
-    now = datetime.datetime.now(datetime.timezone.utc)
-    common = {"date": now.strftime("%Y-%m-%dT%H:%M:%SZ"), "commit": describe_commit(), "machine": describe_machine(),
-              "cores": os.cpu_count(), "threads": options.threads, "streams": options.parallel}
-    out = options.out or ROOT / f"bench/results/llm_cpu-{now:%Y%m%d-%H%M}-{common['commit'].split('+')[0]}.csv"
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    add_common_options(parser)
+    add_peer_option(parser)
+    parser.add_argument("--parallel", type=int, default=4, help="streams of the aggregate figure")
+    parser.add_argument("--pairs", type=int, default=5)
+    parser.add_argument("--repeat", type=int, default=3, help="repetitions inside one run")
+    options = parse(parser, arguments)
+    results = Results("llm_cpu", options, FIELDS)
     rows = []
-    for model in options.model:
-        name, _, path = model.partition("=")
+    for name, path in options.models:
         rows += measure_pairs(options, name, path)
-        write_csv(out, rows, common)  # a run that is cut short keeps what it has
+        results.write(rows)  # a run that is cut short keeps what it has
     summary = summarise(rows)
-    write_csv(out, rows + summary, common)
+    results.write(rows + summary)
     print_summary(summary)
-    print(f"all runs: {out}")
+    print(f"all runs: {results.path}")
     return 0
 
 

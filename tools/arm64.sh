@@ -1,9 +1,9 @@
 #!/bin/bash
 # tools/arm64.sh [build | run [CPU...] | test [CPU...] | exec COMMAND...]
-# Cross-compiles the preset `arm64` and runs the test programs under qemu-aarch64, on each of the named CPU models (max,
-# neoverse-n1, cortex-a72: with i8mm, with dot products, with neither). Compiler, libraries and emulator live in a root
-# of their own, so that the foreign architecture never reaches this machine's packages. `test` is `build` and `run`;
-# `exec` runs a command in that root, in this tree (bound in at /src).
+# Cross-compiles the preset `arm64`, runs the test programs under qemu-aarch64 and lets the emulated server answer a chat,
+# on each of the named CPU models (max, neoverse-n1, cortex-a72: with i8mm, with dot products, with neither). Compiler,
+# libraries and emulator live in a root of their own, so that the foreign architecture never reaches this machine's
+# packages. `test` is `build` and `run`; `exec` runs a command in that root, in this tree (bound in at /src).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=tools/lib.sh
@@ -15,6 +15,8 @@ action=${1:-test}
 shift $(($# < 1 ? $# : 1))
 [[ $(id -u) -eq 0 ]] || fail "tools/arm64.sh needs root, for debootstrap, chroot and mount"
 root=$ROOTS/bookworm-arm64
+# The instruction set that the program must choose on each CPU model.
+declare -A isa_of=([max]=i8mm [neoverse-n1]=dotprod [cortex-a72]=neon)
 
 make_cross_root() {
   local stamp
@@ -67,14 +69,25 @@ run_programs() {
   return "$worst"
 }
 
+# answer_chat CPU: the server, emulated, answers a chat of a real model over HTTP and has chosen the right kernels.
+answer_chat() {
+  in_tree python3 tools/serve_once.py --model build/arm64/smollm2.gguf --isa "${isa_of[$1]}" --name "chat on $1" \
+    --junit "build/arm64/results/$1-chat.xml" -- qemu-aarch64 -cpu "$1" build/arm64/bin/hearth
+}
+
 test_arm64() {
   local cpus=("$@") cpu worst=0
   [[ ${#cpus[@]} -gt 0 ]] || cpus=(max neoverse-n1 cortex-a72)
+  for cpu in "${cpus[@]}"; do
+    [[ -n ${isa_of[$cpu]:-} ]] || fail "unknown CPU model '$cpu'; there are ${!isa_of[*]}"
+  done
   rm -rf build/arm64/results
   mkdir -p build/arm64/results
+  cp "$(smollm2_file)" build/arm64/smollm2.gguf
   for cpu in "${cpus[@]}"; do
     say "test programs on $cpu"
     run_programs "$cpu" || worst=1
+    answer_chat "$cpu" || worst=1
   done
   if [[ -n ${HEARTH_TEST_RESULTS:-} ]]; then
     mkdir -p "$HEARTH_TEST_RESULTS/gtest"

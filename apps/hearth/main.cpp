@@ -4,13 +4,33 @@
 #include "commands.h"
 #include "core/base/error.h"
 #include "core/base/log.h"
+#include "core/base/nearest.h"
 
 using namespace hearth;
+
+namespace {
+
+// CLI11 says of a misspelt command only that one is required.
+int wrong_usage(const CLI::App& app, const CLI::ParseError& e) {
+  const std::vector<std::string> words = app.remaining();
+  if (dynamic_cast<const CLI::RequiredError*>(&e) == nullptr || words.empty() || !app.get_subcommands().empty()) {
+    return app.exit(e) == 0 ? 0 : 2;
+  }
+  std::vector<std::string> commands;
+  for (const CLI::App* command : app.get_subcommands({})) commands.push_back(command->get_name());
+  const std::string nearest = nearest_name(words.front(), commands);
+  std::cerr << "hearth: unknown command '" << words.front() << '\'';
+  std::cerr << (nearest.empty() ? "; `hearth --help` lists those there are" : ", did you mean '" + nearest + "'?") << '\n';
+  return 2;
+}
+
+}  // namespace
 
 int main(int argc, char** argv) {
   CLI::App app{"Hearth: a native inference server for machines whose CPU and GPU share one memory.", "hearth"};
   app.set_version_flag("--version", "hearth " HEARTH_VERSION);
   app.require_subcommand(1);
+  app.fallthrough();  // --config and --log-level are taken behind a subcommand too
   app.get_formatter()->column_width(34);
   app::Common common;
   app.add_option("--config", common.config_file, "Configuration file (default: ./hearth.toml, then ~/.config/hearth)");
@@ -45,7 +65,7 @@ int main(int argc, char** argv) {
       if (command.parser->parsed()) return command.action();
     }
   } catch (const CLI::ParseError& e) {
-    return app.exit(e) == 0 ? 0 : 2;
+    return wrong_usage(app, e);
   } catch (const Error& e) {
     std::cerr << "hearth: " << e.message() << '\n';
     return e.code() == Code::kInvalidArgument ? 2 : 1;

@@ -1,6 +1,8 @@
 // hearth serve: the HTTP server over the engine, until SIGINT or SIGTERM.
+#include <algorithm>
 #include <csignal>
 #include <iostream>
+#include <limits>
 
 #include <fmt/format.h>
 
@@ -29,7 +31,7 @@ Flags flags_of(const ServeOptions& options) {
   return flags;
 }
 
-server::ServerOptions server_options(const config::Server& c) {
+server::ServerOptions server_options(const config::Server& c, int most_generations) {
   server::ServerOptions options;
   options.host = c.host;
   options.port = c.port;
@@ -38,9 +40,25 @@ server::ServerOptions server_options(const config::Server& c) {
   options.header_timeout_s = std::chrono::duration<double>(c.header_timeout).count();
   options.request_timeout_s = std::chrono::duration<double>(c.request_timeout).count();
   options.max_connections = c.max_connections;
+  options.max_queue = most_generations;
   options.allowed_origins = c.allowed_origins;
   options.allowed_hosts = c.allowed_hosts;
   return options;
+}
+
+// What runs at once and what may wait; the engine says more exactly when a queue is full.
+int most_generations(const config::Server& c, const std::vector<ModelSpec>& models) {
+  int64_t most = c.max_queue;
+  for (const ModelSpec& spec : models) most += spec.load.parallel;
+  return static_cast<int>(std::min<int64_t>(most, std::numeric_limits<int>::max()));
+}
+
+// Loads --preload's model and the pinned ones.
+void load_first(Engine& engine, const std::string& preload, const std::vector<ModelSpec>& models) {
+  if (!preload.empty()) engine.preload(preload).value();
+  for (const ModelSpec& spec : models) {
+    if (spec.keep_alive_s < 0) engine.preload(spec.load.name).value();
+  }
 }
 
 // Signals are taken by sigwait on the main thread; every other thread inherits the block.
@@ -52,6 +70,12 @@ sigset_t block_stop_signals() {
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   std::signal(SIGPIPE, SIG_IGN);
   return signals;
+}
+
+void warn_of_missing_default(const std::string& name, const std::vector<ModelSpec>& models) {
+  const bool is_there = std::any_of(models.begin(), models.end(),
+                                    [&](const ModelSpec& spec) { return spec.answers_to(name); });
+  if (!name.empty() && !is_there) log::warn("llm.default_model '{}' is none of the models here", name);
 }
 
 int serve(const Common& common, const ServeOptions& options) {
@@ -66,11 +90,14 @@ int serve(const Common& common, const ServeOptions& options) {
   if (models.empty()) log::warn("no models installed; get one with `hearth pull` and restart");
   for (const ModelSpec& spec : models) log::info("model {}: {}", spec.load.name, spec.load.path);
 
-  Engine engine(host.engine_options(std::move(models)), host.memory());
-  server::Server server(engine, server_options(host.config().server));
+  warn_of_missing_default(host.config().llm.default_model, models);
+
+  Engine engine(host.engine_options(models), host.memory());
+  const config::Server& asked = host.config().server;
+  server::Server server(engine, server_options(asked, most_generations(asked, models)));
   server.start().value();
-  if (!options.preload.empty()) engine.preload(options.preload).value();
-  const std::string& shown = host.config().server.host;
+  load_first(engine, options.preload, models);
+  const std::string& shown = asked.host;
   log::info("ready on http://{}:{}", shown.find(':') == shown.npos ? shown : "[" + shown + "]", server.port());
 
   int signal = 0;

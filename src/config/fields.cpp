@@ -62,7 +62,7 @@ const std::array kFields = {
     Field{"server", "max_connections", Kind::kInteger, "512", 1, 65536, "",
           "Open connections; further ones are refused.", server<&Server::max_connections>},
     Field{"server", "max_queue", Kind::kInteger, "64", 0, 65536, "",
-          "Requests that may wait for their turn; further ones get HTTP 503.", server<&Server::max_queue>},
+          "Requests that may wait for their turn; further ones get HTTP 429.", server<&Server::max_queue>},
     Field{"server", "allowed_origins", Kind::kTextList, "", 0, 0, "",
           "Web pages, such as https://chat.example.org, whose scripts may call the server; * for all.",
           server<&Server::allowed_origins>},

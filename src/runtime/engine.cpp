@@ -58,6 +58,10 @@ std::vector<int32_t> chat_tokens(const std::string& text, const text::Tokenizer&
 
 }  // namespace
 
+bool ModelSpec::answers_to(const std::string& name) const {
+  return load.name == name || std::find(aliases.begin(), aliases.end(), name) != aliases.end();
+}
+
 // One configured model. `mutex` guards everything but `spec`; the prepare thread loads, templates and tokenises, so a
 // long load or a long prompt holds up requests for this model only.
 struct Engine::Slot {
@@ -70,6 +74,7 @@ struct Engine::Slot {
   std::unique_ptr<ModelWorker> worker;   // made after, destroyed before `model`
   int preparing = 0;
   bool is_stopping = false;
+  bool refuses_late = false;             // the grace of a shutdown is over
   std::thread thread;
 };
 
@@ -99,12 +104,9 @@ Engine::~Engine() {
 
 Engine::Slot* Engine::find_slot(const std::string& name) const {
   const std::string& wanted = name.empty() ? options_.default_model : name;
-  if (wanted.empty() && !slots_.empty()) return slots_.front().get();
+  if (wanted.empty() && slots_.size() == 1) return slots_.front().get();
   for (const auto& slot : slots_) {
-    const auto& aliases = slot->spec.aliases;
-    if (slot->spec.load.name == wanted || std::find(aliases.begin(), aliases.end(), wanted) != aliases.end()) {
-      return slot.get();
-    }
+    if (slot->spec.answers_to(wanted)) return slot.get();
   }
   return nullptr;
 }
@@ -113,6 +115,33 @@ std::string Engine::known_names() const {
   std::vector<std::string> names;
   for (const auto& slot : slots_) names.push_back(slot->spec.load.name);
   return names.empty() ? "none" : fmt::format("{}", fmt::join(names, ", "));
+}
+
+Error Engine::no_such_model(const std::string& name) const {
+  if (slots_.empty()) return Error(Code::kNotFound, "this server has no models; get one with `hearth pull` and restart");
+  if (!name.empty()) {
+    return Error(Code::kNotFound, fmt::format("model '{}' does not exist; this server has: {}", name, known_names()));
+  }
+  if (options_.default_model.empty()) {
+    return Error(Code::kInvalidArgument, fmt::format("the request names no model and llm.default_model is not set; this "
+                                                     "server has: {}", known_names()));
+  }
+  return Error(Code::kNotFound, fmt::format("llm.default_model '{}' does not exist; this server has: {}",
+                                            options_.default_model, known_names()));
+}
+
+// Requests of a model, in whatever stage.
+int64_t Engine::load_of(const Slot& slot) const {
+  std::lock_guard lock(slot.mutex);
+  return static_cast<int64_t>(slot.jobs.size()) + slot.preparing + (slot.worker ? slot.worker->load() : 0);
+}
+
+bool Engine::must_wait(const Slot& slot) const { return load_of(slot) >= slot.spec.load.parallel; }
+
+int64_t Engine::waiting_requests() const {
+  int64_t waiting = 0;
+  for (const auto& slot : slots_) waiting += std::max<int64_t>(load_of(*slot) - slot->spec.load.parallel, 0);
+  return waiting;
 }
 
 void Engine::refuse(Job& job, const Error& error) {
@@ -124,18 +153,10 @@ void Engine::submit(GenerateRequest request, GenerateSink sink) {
   ++stats_.requests;
   Job job{std::move(request), std::move(sink), steady_s()};
   Slot* slot = find_slot(job.request.model);
-  if (!slot) {
-    return refuse(job, Error(Code::kNotFound, fmt::format("model '{}' does not exist; this server has: {}",
-                                                          job.request.model, known_names())));
-  }
-  int64_t load = 0;
-  for (const auto& each : slots_) {
-    std::lock_guard lock(each->mutex);
-    load += static_cast<int64_t>(each->jobs.size()) + each->preparing + (each->worker ? each->worker->load() : 0);
-  }
-  if (load >= options_.max_queue) {
-    return refuse(job, Error(Code::kBusy, fmt::format("{} requests are waiting or running, the limit; try again later",
-                                                      load)));
+  if (!slot) return refuse(job, no_such_model(job.request.model));
+  if (must_wait(*slot) && waiting_requests() >= options_.max_queue) {
+    return refuse(job, Error(Code::kBusy, fmt::format("{} requests are waiting, the limit; try again later",
+                                                      options_.max_queue)));
   }
   {
     std::lock_guard lock(slot->mutex);
@@ -150,10 +171,12 @@ void Engine::submit(GenerateRequest request, GenerateSink sink) {
 
 void Engine::cancel(const std::string& id) {
   for (auto& slot : slots_) {
+    Job dropped;  // its sink goes after the lock: whatever that sets free may call the engine
     std::lock_guard lock(slot->mutex);
     auto waiting = std::find_if(slot->jobs.begin(), slot->jobs.end(),
                                 [&](const Job& job) { return job.request.id == id; });
     if (waiting != slot->jobs.end()) {
+      dropped = std::move(*waiting);
       slot->jobs.erase(waiting);
       ++stats_.cancelled;
       return;
@@ -166,18 +189,22 @@ void Engine::cancel(const std::string& id) {
 void Engine::prepare_loop(Slot& slot) {
   for (;;) {
     Job job;
+    std::deque<Job> left;
+    bool is_over = false;
     {
       std::unique_lock lock(slot.mutex);
       slot.arrived.wait(lock, [&] { return slot.is_stopping || !slot.jobs.empty(); });
-      if (slot.is_stopping) {
-        for (Job& left : slot.jobs) refuse(left, Error(Code::kCancelled, "the server is stopping"));
-        slot.jobs.clear();
-        return;
+      is_over = slot.is_stopping;
+      if (is_over) {
+        left.swap(slot.jobs);
+      } else {
+        job = std::move(slot.jobs.front());
+        slot.jobs.pop_front();
+        slot.preparing = 1;
       }
-      job = std::move(slot.jobs.front());
-      slot.jobs.pop_front();
-      slot.preparing = 1;
     }
+    for (Job& refused : left) refuse(refused, Error(Code::kCancelled, "the server is stopping"));
+    if (is_over) return;
     serve(slot, std::move(job));
     std::lock_guard lock(slot.mutex);
     slot.preparing = 0;
@@ -189,22 +216,37 @@ void Engine::serve(Slot& slot, Job job) {
   try {
     std::shared_ptr<LoadedModel> model = ensure_loaded(slot);
     Result<PreparedRequest> prepared = prepare(slot, *model, job);
-    if (!prepared) return refuse(job, prepared.error());
+    if (!prepared) return refuse_unless_cancelled(slot, job, prepared.error());
     std::lock_guard lock(slot.mutex);
-    if (slot.cancelled_early.count(prepared->request.id)) {
+    if (slot.cancelled_early.count(job.request.id)) {
       ++stats_.cancelled;
       return;
     }
+    // A preload meanwhile may have put a fresh worker in the place of a broken one.
+    check(slot.worker != nullptr, "a model with a request in preparation is not unloaded");
+    if (slot.refuses_late) throw Error(Code::kCancelled, "the server is stopping");
     slot.worker->submit(std::move(*prepared));
+    slot.preparing = 0;  // under the same lock: nobody counts the request twice
   } catch (const Error& e) {
-    refuse(job, e);
+    refuse_unless_cancelled(slot, job, e);
   } catch (const std::exception& e) {
-    refuse(job, Error(Code::kInternal, e.what()));
+    refuse_unless_cancelled(slot, job, Error(Code::kInternal, e.what()));
   }
 }
 
-Result<PreparedRequest> Engine::prepare(const Slot& slot, LoadedModel& model, Job& job) const {
-  GenerateRequest& request = job.request;
+void Engine::refuse_unless_cancelled(Slot& slot, Job& job, const Error& error) {
+  {
+    std::lock_guard lock(slot.mutex);
+    if (slot.cancelled_early.count(job.request.id)) {
+      ++stats_.cancelled;
+      return;
+    }
+  }
+  refuse(job, error);
+}
+
+Result<PreparedRequest> Engine::prepare(const Slot& slot, LoadedModel& model, const Job& job) const {
+  const GenerateRequest& request = job.request;
   PreparedRequest out;
   if (const auto* ids = std::get_if<std::vector<int32_t>>(&request.prompt)) {
     out.tokens = *ids;
@@ -217,12 +259,9 @@ Result<PreparedRequest> Engine::prepare(const Slot& slot, LoadedModel& model, Jo
     out.tokens = model.tokenizer().encode(*text);
   } else {
     const auto& chat = std::get<ChatPrompt>(request.prompt);
-    if (!model.chat_template()) {
-      return unexpected(Code::kUnsupported, fmt::format("model '{}' has no chat template; use /v1/completions or set "
-                                                        "chat_template in its profile", model.name()));
-    }
+    if (!model.chat_template()) return unexpected(Code::kUnsupported, model.template_problem());
     Result<std::string> rendered = model.chat_template()->render(template_context(chat, model.tokenizer()));
-    if (!rendered) return Unexpected(rendered.error().within("chat template"));
+    if (!rendered) return Unexpected(rendered.error());
     out.tokens = chat_tokens(*rendered, model.tokenizer());
   }
   // A model needs something to continue: its BOS stands for the empty text.
@@ -239,7 +278,7 @@ Result<PreparedRequest> Engine::prepare(const Slot& slot, LoadedModel& model, Jo
   }
   out.sampling = fill_in(request.sampling, slot.spec.defaults);
   out.submitted_s = job.submitted_s;
-  out.request = std::move(request);
+  out.request = request;
   out.sink = job.sink;
   return out;
 }
@@ -272,7 +311,7 @@ std::shared_ptr<LoadedModel> Engine::ensure_loaded(Slot& slot) {
               format_duration(static_cast<double>(p.total_bytes - p.done_bytes) / std::max(rate, 1.0)));
   };
   std::shared_ptr<LoadedModel> model =
-      LoadedModel::load(options, executor_, memory_, [&](int64_t) { return make_room(slot); }, progress);
+      LoadedModel::load(options, executor_, memory_, [&](int64_t bytes) { return make_room(slot, bytes); }, progress);
   const ModelSizes& sizes = model->sizes();
   log::info("loaded {} in {}: weights {}, state {}, arena {}, context {}", options.name,
             format_duration(steady_s() - start), format_bytes(sizes.weights_bytes), format_bytes(sizes.state_bytes),
@@ -283,16 +322,19 @@ std::shared_ptr<LoadedModel> Engine::ensure_loaded(Slot& slot) {
   return model;
 }
 
-// Unloads the idle model that was used longest ago.
-bool Engine::make_room(const Slot& for_whom) {
+// Unloads the idle model that was used longest ago, if unloading all of them would be enough.
+bool Engine::make_room(const Slot& for_whom, int64_t bytes) {
   std::vector<std::pair<double, Slot*>> idle;
+  int64_t room = memory_.budget().free_bytes();
   for (auto& slot : slots_) {
-    if (slot.get() == &for_whom) continue;
+    if (slot.get() == &for_whom || slot->spec.keep_alive_s < 0) continue;
     std::lock_guard lock(slot->mutex);
     if (slot->worker && slot->worker->is_idle() && slot->jobs.empty() && slot->preparing == 0) {
       idle.emplace_back(slot->worker->last_used_s(), slot.get());
+      room += slot->model->sizes().total_bytes();
     }
   }
+  if (room < bytes) return false;
   std::sort(idle.begin(), idle.end());
   for (auto& [last_used, slot] : idle) {
     if (unload_if_idle(*slot)) return true;
@@ -317,14 +359,14 @@ bool Engine::unload(const std::string& name) {
 
 Result<void> Engine::preload(const std::string& name) {
   Slot* slot = find_slot(name);
-  if (!slot) {
-    return unexpected(Code::kNotFound, fmt::format("model '{}' does not exist; known: {}", name, known_names()));
-  }
+  if (!slot) return unexpected(no_such_model(name));
   try {
     ensure_loaded(*slot);
     return {};
   } catch (const Error& e) {
     return unexpected(e);
+  } catch (const std::exception& e) {
+    return unexpected(Code::kInternal, e.what());
   }
 }
 
@@ -406,6 +448,7 @@ void Engine::shutdown(double grace_s) {
   while (steady_s() < end && is_busy()) std::this_thread::sleep_for(std::chrono::milliseconds(10));
   for (auto& slot : slots_) {
     std::lock_guard lock(slot->mutex);
+    slot->refuses_late = true;
     if (slot->worker) slot->worker->cancel_all();
   }
 }

@@ -25,15 +25,18 @@ struct ModelSpec {
   LoadOptions load;               // load.name is the name
   std::vector<std::string> aliases;
   SamplingOptions defaults;
-  double keep_alive_s = 1800;     // unloaded after this long without a request; < 0: never
+  double keep_alive_s = 1800;     // unloaded after this long without a request; < 0: never, not even to make room
+
+  /// By its name or an alias.
+  bool answers_to(const std::string& name) const;
 };
 
 struct EngineOptions {
   Device device;                  // where models run
   Caps caps;
   int threads = 1;                // CPU threads, the owner included
-  int64_t max_queue = 64;         // requests waiting or running over all models
-  std::string default_model;      // for requests that name none; empty: the first
+  int64_t max_queue = 64;         // requests that wait, over all models, beside those a model answers at once
+  std::string default_model;      // for requests that name none; empty: the only one there is
   std::vector<ModelSpec> models;
 };
 
@@ -67,12 +70,17 @@ class Engine final : public LanguageService {
   void prepare_loop(Slot& slot);
   void serve(Slot& slot, Job job);
   std::shared_ptr<LoadedModel> ensure_loaded(Slot& slot);
-  bool make_room(const Slot& for_whom);
+  bool make_room(const Slot& for_whom, int64_t bytes);
   bool unload_if_idle(Slot& slot);
   void housekeeping();
-  Result<PreparedRequest> prepare(const Slot& slot, LoadedModel& model, Job& job) const;
+  Result<PreparedRequest> prepare(const Slot& slot, LoadedModel& model, const Job& job) const;
   void refuse(Job& job, const Error& error);
+  void refuse_unless_cancelled(Slot& slot, Job& job, const Error& error);
   std::string known_names() const;
+  Error no_such_model(const std::string& name) const;
+  int64_t load_of(const Slot& slot) const;
+  bool must_wait(const Slot& slot) const;
+  int64_t waiting_requests() const;
 
   const EngineOptions options_;
   governor::LeasedAllocator& memory_;

@@ -15,6 +15,11 @@ Result<Tensor> Allocator::tensor(DType dtype, Shape shape, std::string_view hold
   return Tensor(std::move(*storage), dtype, shape);
 }
 
+int64_t allocation_bytes(Device device, int64_t bytes) {
+  constexpr int64_t kCudaGranule = 2 * MiB;  // cudaMalloc's, on every GPU since Pascal
+  return device.kind == DeviceKind::kCuda ? round_up(bytes, kCudaGranule) : bytes;
+}
+
 Result<std::byte*> raw_allocate(Device device, int64_t bytes) {
   if (device.kind == DeviceKind::kMeta || bytes == 0) return nullptr;
   if (device.kind == DeviceKind::kCuda) {
@@ -44,6 +49,11 @@ Result<StorageRef> RawAllocator::allocate(int64_t bytes, std::string_view) {
   if (!data) return Unexpected(data.error());
   held_ += bytes;
   return StorageRef(new Storage(this, *data, bytes));
+}
+
+Result<StorageRef> RawAllocator::book(int64_t bytes, std::string_view) {
+  held_ += bytes;
+  return StorageRef(new Storage(this, nullptr, bytes));
 }
 
 void RawAllocator::release(Storage* storage) noexcept {

@@ -18,9 +18,15 @@ class Allocator {
   /// there is no room. `holder` says who holds them in reports ("weights smollm2", "kv smollm2").
   virtual Result<StorageRef> allocate(int64_t bytes, std::string_view holder) = 0;
 
+  /// Accounts for bytes a driver or library took unasked, for as long as the reference lives; gives no memory.
+  virtual Result<StorageRef> book(int64_t bytes, std::string_view holder) = 0;
+
   /// One tensor with storage of its own.
   Result<Tensor> tensor(DType dtype, Shape shape, std::string_view holder);
 };
+
+/// What an allocation of `bytes` really takes from the device: drivers hand out whole granules.
+int64_t allocation_bytes(Device device, int64_t bytes);
 
 /// Memory straight from the device, without a lease: for the governor's allocator and for tests.
 Result<std::byte*> raw_allocate(Device device, int64_t bytes);
@@ -32,6 +38,7 @@ class RawAllocator final : public Allocator, private StorageOwner {
   explicit RawAllocator(Device device) : device_(device) {}
   Device device() const override { return device_; }
   Result<StorageRef> allocate(int64_t bytes, std::string_view holder) override;
+  Result<StorageRef> book(int64_t bytes, std::string_view holder) override;
   /// Bytes handed out and not yet returned.
   int64_t held_bytes() const { return held_.load(); }
 

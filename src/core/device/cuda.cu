@@ -4,7 +4,6 @@
 #include <atomic>
 #include <cstdlib>
 
-#include "core/base/check.h"
 #include "core/base/units.h"
 
 namespace hearth::cuda {
@@ -83,11 +82,6 @@ const Probe& probe() {
   return once;
 }
 
-void select(int device) {
-  if (device_count() == 0) throw Error(Code::kDevice, "no CUDA device: " + why_none());
-  require(cudaSetDevice(device), "cudaSetDevice", device);
-}
-
 int attribute(int device, cudaDeviceAttr which) {
   int value = 0;
   require(cudaDeviceGetAttribute(&value, which, device), "cudaDeviceGetAttribute", device);
@@ -124,8 +118,8 @@ int device_count() noexcept { return probe().count; }
 std::string why_none() { return probe().why_none; }
 bool is_lost(int device) noexcept { return device >= 0 && device < kMaxDevices && g_lost[device]; }
 
-Caps caps(int device) {
-  select(device);
+Caps caps(int device) {  // needs no context, and must not make one before somebody asks what it costs
+  if (device_count() == 0) throw Error(Code::kDevice, "no CUDA device: " + why_none());
   cudaDeviceProp properties{};
   require(cudaGetDeviceProperties(&properties, device), "cudaGetDeviceProperties", device);
   Caps caps;
@@ -164,6 +158,7 @@ void release(int device, std::byte* data) noexcept {
 }
 
 Result<std::byte*> allocate_pinned(int64_t bytes) {
+  select(current_device());
   void* data = nullptr;
   cudaError_t status = cudaHostAlloc(&data, static_cast<size_t>(bytes), cudaHostAllocPortable);
   if (status == cudaErrorMemoryAllocation) {

@@ -1,5 +1,5 @@
-// What CUDA sources share: checked calls and checked launches. A launch never waits, so a kernel's own failure shows at a
-// later call, usually synchronize().
+// What CUDA sources share: checked calls and checked launches. A launch never waits, so a kernel's own failure shows at
+// a later call, usually synchronize().
 #pragma once
 #include <cuda_runtime.h>
 
@@ -13,6 +13,10 @@ namespace hearth::cuda {
 /// Throws Error{kDevice} naming `call`, the device (the current one when negative) and CUDA's text.
 void require(cudaError_t status, std::string_view call, int device = -1,
              std::source_location where = std::source_location::current());
+
+/// Makes `device` the calling thread's device. The first call of a process makes its context and measures what that
+/// costs; every call returns those bytes. Throws Error{kDevice} when there is no such device.
+int64_t select(int device);
 
 /// Makes the stream's device the calling thread's device; free on a machine with one.
 void enter(Stream stream);

@@ -34,8 +34,9 @@ struct MemoryInfo {
 };
 MemoryInfo memory_info(int device);
 
-/// Creates the context, loads every kernel module (lazy loading off for them) and returns the bytes that cost, which
-/// the governor books for holder "driver".
+/// Creates the context unless the process has it, loads every kernel module (lazy loading off for them) and returns the
+/// bytes that cost, which the governor books for holder "driver"; later calls return the same number. 0 when neither
+/// NVML nor the kernel would say.
 int64_t initialise(int device);
 
 /// cudaMalloc, and nothing else in the tree calls it.

@@ -1,10 +1,13 @@
-// What a context costs. cudaMemGetInfo needs one, so the reading before it comes from somewhere else: on a machine where
-// CPU and GPU share memory CUDA's free bytes are the kernel's MemFree, on a discrete card NVML has them.
+// What a context costs. cudaMemGetInfo needs one, so the reading before it comes from somewhere else: on a machine
+// where CPU and GPU share memory CUDA's free bytes are the kernel's MemFree, on a discrete card NVML has them.
 #include <dlfcn.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdio>
+#include <mutex>
 #include <optional>
+#include <string>
 
 #include "core/device/cuda.cuh"
 
@@ -66,10 +69,7 @@ class Nvml {
   bool started_ = false;
 };
 
-}  // namespace
-
-int64_t initialise(int device) {
-  if (device_count() == 0) throw Error(Code::kDevice, "no CUDA device: " + why_none());
+int64_t make_context(int device) {
   int integrated = 0;
   require(cudaDeviceGetAttribute(&integrated, cudaDevAttrIntegrated, device), "cudaDeviceGetAttribute", device);
   Nvml nvml;
@@ -78,8 +78,29 @@ int64_t initialise(int device) {
   require(cudaSetDevice(device), "cudaSetDevice", device);
   require(cudaFree(nullptr), "cudaFree", device);  // makes the context, and with it loads every module
   std::optional<int64_t> after = free_bytes();
-  if (!before || !after) return 0;
-  return std::max<int64_t>(0, *before - *after);
+  return before && after ? std::max<int64_t>(0, *before - *after) : 0;
 }
+
+struct Context {
+  std::once_flag made;
+  int64_t bytes = 0;
+};
+
+}  // namespace
+
+int64_t select(int device) {
+  static std::array<Context, 64> contexts;
+  if (device_count() == 0) throw Error(Code::kDevice, "no CUDA device: " + why_none());
+  if (device < 0 || device >= std::min<int>(device_count(), contexts.size())) {
+    throw Error(Code::kDevice,
+                "no CUDA device " + std::to_string(device) + "; this machine has " + std::to_string(device_count()));
+  }
+  Context& context = contexts[device];
+  std::call_once(context.made, [&] { context.bytes = make_context(device); });
+  require(cudaSetDevice(device), "cudaSetDevice", device);
+  return context.bytes;
+}
+
+int64_t initialise(int device) { return select(device); }
 
 }  // namespace hearth::cuda

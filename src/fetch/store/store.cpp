@@ -172,7 +172,7 @@ Result<Incoming> Store::begin(std::string_view name, std::string_view source, bo
   if (is_there(folder_of(name)) && !replace) {
     return unexpected(Code::kInvalidArgument,
                       fmt::format("a model '{}' exists already; choose another name, remove it, "
-                                  "or ask for it to be replaced",
+                                  "or replace it (--replace)",
                                   name));
   }
   fs::path folder = root_ / kIncoming / name;

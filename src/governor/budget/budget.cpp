@@ -80,11 +80,19 @@ struct LeasedAllocator::Held : Storage {
 };
 
 Result<StorageRef> LeasedAllocator::allocate(int64_t bytes, std::string_view holder) {
-  Result<Lease> lease = budget_.take(bytes, holder);
+  Result<Lease> lease = budget_.take(allocation_bytes(device_, bytes), holder);
   if (!lease) return Unexpected(lease.error());
   Result<std::byte*> data = raw_allocate(device_, bytes);
   if (!data) return Unexpected(data.error());
   auto* held = new Held(this, *data, bytes);
+  held->lease = std::move(*lease);
+  return StorageRef(held);
+}
+
+Result<StorageRef> LeasedAllocator::book(int64_t bytes, std::string_view holder) {
+  Result<Lease> lease = budget_.take(bytes, holder);
+  if (!lease) return Unexpected(lease.error());
+  auto* held = new Held(this, nullptr, bytes);
   held->lease = std::move(*lease);
   return StorageRef(held);
 }

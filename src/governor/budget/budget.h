@@ -87,6 +87,7 @@ class LeasedAllocator final : public Allocator, private StorageOwner {
   LeasedAllocator(Budget& budget, Device device) : budget_(budget), device_(device) {}
   Device device() const override { return device_; }
   Result<StorageRef> allocate(int64_t bytes, std::string_view holder) override;
+  Result<StorageRef> book(int64_t bytes, std::string_view holder) override;
   Budget& budget() { return budget_; }
 
  private:

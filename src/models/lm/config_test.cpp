@@ -88,7 +88,9 @@ TEST(LmConfig, KnowsWhatGemma3LeavesOut) {
 }
 
 TEST(LmConfig, GivesWindowsToTheLayersThatHaveThem) {
-  auto hf = [](const char* type, const char* changes) { return windows_of(LmConfig::from(hugging_face(type, changes))); };
+  auto hf = [](const char* type, const char* changes) {
+    return windows_of(LmConfig::from(hugging_face(type, changes)));
+  };
   EXPECT_EQ(hf("mistral", R"({"sliding_window": 8})"), "wwwwwwwwwwww");
   EXPECT_EQ(hf("mistral", R"({"sliding_window": null})"), "............");
   EXPECT_EQ(hf("gemma3_text", R"({"sliding_window": 8, "sliding_window_pattern": 4})"), "www.www.www.");
@@ -159,7 +161,7 @@ TEST(LmConfig, RefusesWhatThisBuildDoesNotDo) {
   expect_refusals({
       {hugging_face("llama", R"({"rope_scaling": {"rope_type": "yarn", "factor": 4.0}})"), code,
        "rope_scaling: type 'yarn' is not supported (default, linear and llama3 are)"},
-      {hugging_face("qwen3", R"({"rope_parameters": {"rope_type": "dynamic", "factor": 4.0}})"), code, "type 'dynamic'"},
+      {hugging_face("qwen3", R"({"rope_parameters": {"rope_type": "dynamic", "factor": 4}})"), code, "type 'dynamic'"},
       {hugging_face("gemma3_text", R"({"rope_parameters": {"full_attention": {"rope_type": "default"},
           "sliding_attention": {"rope_type": "linear", "factor": 2.0}}})"), code, "type 'linear' of sliding_attention"},
       {gguf("qwen2", R"({"rope.scaling.type": "yarn", "rope.scaling.factor": 4.0})"), code, "'yarn' is not supported"},

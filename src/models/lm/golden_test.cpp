@@ -2,6 +2,9 @@
 // and from a GGUF: embeddings, every block, logits. tests/golden/make_language_models.py makes the files.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
+
 #include <fmt/format.h>
 
 #include "models/testing/tiny_model.h"

@@ -32,7 +32,8 @@ void read_exactly(int fd, const std::string& path, int64_t offset, std::byte* to
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) throw Error(Code::kIo, fmt::format("{}: read at {} failed: {}", path, offset, std::strerror(errno)));
     if (got == 0) {
-      throw Error(Code::kCorruptFile, fmt::format("{}: ends at {}, {} bytes short of its tensors", path, offset, bytes));
+      throw Error(Code::kCorruptFile,
+                  fmt::format("{}: ends at {}, {} bytes short of its tensors", path, offset, bytes));
     }
     to += got;
     offset += got;

@@ -1,5 +1,6 @@
 #include "models/testing/tiny_model.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <cstring>

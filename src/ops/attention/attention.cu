@@ -1,10 +1,10 @@
 // Attention of one row and head by one block, or by one block per chunk of its context when there are few rows.
 //
-// The positions a row sees are cut into at most kSplits chunks; where they are cut depends on the row's own position and
-// window alone. Inside a chunk groups of lanes each take every G-th position with a running maximum of their own, and are
-// combined in order; chunks are folded in ascending order. Whether chunks run in one block or in several, the same
-// functions do the same arithmetic (nothing is fused implicitly), so a row's bits do not depend on the other rows, on
-// the bucket, or on which pages hold the positions.
+// The positions a row sees are cut into at most kSplits chunks; where they are cut depends on the row's own position
+// and window alone. Inside a chunk groups of lanes each take every G-th position with a running maximum of their own,
+// and are combined in order; chunks are folded in ascending order. Whether chunks run in one block or in several, the
+// same functions do the same arithmetic (nothing is fused implicitly), so a row's bits do not depend on the other rows,
+// on the bucket, or on which pages hold the positions.
 #include <string>
 
 #include "core/device/cuda.cuh"
@@ -15,9 +15,10 @@ namespace hearth::cuda {
 namespace {
 
 constexpr int kThreads = 128, kMaxDim = 256, kDimsPerThread = kMaxDim / kThreads, kLaneDims = 8;
-constexpr int kMinChunk = 256, kChunkStep = 64;
-constexpr int kUnroll = 4;  // positions a group has in flight
-static_assert(1536 % kThreads == 0, "blocks fill a multiprocessor of compute capability 12");
+constexpr int kChunkStep = 64;  // positions; a chunk is a multiple of it
+constexpr int kUnroll = 8;      // positions a group has in flight
+constexpr int kBlocks = 4;      // blocks a multiprocessor has at once: leaves a thread 128 registers
+static_assert(kBlocks * kThreads <= 1536, "the threads a multiprocessor of compute capability 12 holds");
 
 struct Args {
   const float* q;
@@ -56,7 +57,7 @@ __device__ Context context_of(const Args& a, int64_t row) {
   int pos = min(a.pos[row], a.max_pages * a.tokens - 1);
   int begin = a.window > 0 ? max(0, pos + 1 - a.window) : 0, length = pos + 1 - begin;
   int even = (length + static_cast<int>(kSplits) - 1) / static_cast<int>(kSplits);
-  int chunk = max(kMinChunk, (even + kChunkStep - 1) / kChunkStep * kChunkStep);
+  int chunk = (even + kChunkStep - 1) / kChunkStep * kChunkStep;
   int seq = min(max(a.seq[row], 0), a.seqs - 1);
   return {{begin, pos + 1}, chunk, (length + chunk - 1) / chunk, a.table + static_cast<int64_t>(seq) * a.max_pages};
 }
@@ -187,7 +188,7 @@ __device__ float* partial_of(const Args& a, int64_t row, int head, int chunk) {
 }
 
 template <class Cell>
-__global__ void __launch_bounds__(kThreads) attend_row_kernel(const __grid_constant__ Args a) {
+__global__ void __launch_bounds__(kThreads, kBlocks) attend_row_kernel(const __grid_constant__ Args a) {
   __shared__ Shared shared;
   int64_t row = blockIdx.x;
   int head = static_cast<int>(blockIdx.y);
@@ -202,7 +203,7 @@ __global__ void __launch_bounds__(kThreads) attend_row_kernel(const __grid_const
 }
 
 template <class Cell>
-__global__ void __launch_bounds__(kThreads) attend_split_kernel(const __grid_constant__ Args a) {
+__global__ void __launch_bounds__(kThreads, kBlocks) attend_split_kernel(const __grid_constant__ Args a) {
   __shared__ Shared shared;
   int64_t row = blockIdx.x;
   int head = static_cast<int>(blockIdx.y), i = static_cast<int>(blockIdx.z);
@@ -248,11 +249,28 @@ int lanes_for(int64_t dim) {
 Args args_of(const AttentionArgs& args) {
   const Shape &q = args.q.shape, &pages = args.k_pages.shape, &table = args.page_table.shape;
   auto whole = [](int64_t n) { return static_cast<int>(n); };
-  return {args.q.as<float>(), args.q.strides[0], args.q.strides[1], args.k_pages.data, args.v_pages.data,
-          args.pos.as<int32_t>(), args.seq.as<int32_t>(), args.page_table.as<int32_t>(), args.y.as<float>(),
-          reinterpret_cast<float*>(args.scratch.data), whole(q[1]), whole(q[1] / pages[1]), whole(pages[1]),
-          whole(q[2]), lanes_for(q[2]), whole(pages[2]), whole(pages[0]), whole(table[0]), whole(table[1]),
-          args.params.window, args.params.scale, args.params.softcap};
+  return {.q = args.q.as<float>(),
+          .q_row = args.q.strides[0],
+          .q_head = args.q.strides[1],
+          .k = args.k_pages.data,
+          .v = args.v_pages.data,
+          .pos = args.pos.as<int32_t>(),
+          .seq = args.seq.as<int32_t>(),
+          .table = args.page_table.as<int32_t>(),
+          .y = args.y.as<float>(),
+          .partials = reinterpret_cast<float*>(args.scratch.data),
+          .heads = whole(q[1]),
+          .group = whole(q[1] / pages[1]),
+          .kv_heads = whole(pages[1]),
+          .dim = whole(q[2]),
+          .lanes = lanes_for(q[2]),
+          .tokens = whole(pages[2]),
+          .pages = whole(pages[0]),
+          .seqs = whole(table[0]),
+          .max_pages = whole(table[1]),
+          .window = args.params.window,
+          .scale = args.params.scale,
+          .softcap = args.params.softcap};
 }
 
 }  // namespace

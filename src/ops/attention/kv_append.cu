@@ -32,9 +32,17 @@ __global__ void __launch_bounds__(kThreads) kv_append_kernel(Append a, Cell* k_p
 void kv_append(Stream stream, const KvAppendArgs& args) {
   const View &k = args.k, &v = args.v;
   const Shape& pages = args.k_pages.shape;
-  Append append{k.as<float>(), v.as<float>(), k.strides[0], k.strides[1], v.strides[0], v.strides[1],
-                args.slots.as<int32_t>(), pages[0] * pages[2], static_cast<int>(pages[1]),
-                static_cast<int>(pages[2]), static_cast<int>(pages[3])};
+  Append append{k.as<float>(),
+                v.as<float>(),
+                k.strides[0],
+                k.strides[1],
+                v.strides[0],
+                v.strides[1],
+                args.slots.as<int32_t>(),
+                pages[0] * pages[2],
+                static_cast<int>(pages[1]),
+                static_cast<int>(pages[2]),
+                static_cast<int>(pages[3])};
   dim3 grid(static_cast<unsigned>(k.shape[0]), static_cast<unsigned>(pages[1]));
   dispatch_cell(args.k_pages.dtype, [&]<class Cell>() {
     launch(stream, "kv_append", grid, kThreads, kv_append_kernel<Cell>, append,

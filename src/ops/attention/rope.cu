@@ -63,10 +63,18 @@ void rope(Stream stream, const RopeArgs& args) {
   if (args.rotary_dim / 2 > kMaxPairs) {
     throw Error(Code::kUnsupported, "rope on CUDA: rotary_dim is beyond 512");
   }
-  Turn turn{x.as<float>(), x.strides[0], x.strides[1], args.pos.as<int32_t>(),
-            args.freq_factors.data ? args.freq_factors.as<float>() : nullptr, args.y.as<float>(),
-            static_cast<int>(x.shape[1]), static_cast<int>(x.shape[2]), args.rotary_dim, args.interleaved,
-            args.position_scale, {}};
+  Turn turn{x.as<float>(),
+            x.strides[0],
+            x.strides[1],
+            args.pos.as<int32_t>(),
+            args.freq_factors.data ? args.freq_factors.as<float>() : nullptr,
+            args.y.as<float>(),
+            static_cast<int>(x.shape[1]),
+            static_cast<int>(x.shape[2]),
+            args.rotary_dim,
+            args.interleaved,
+            args.position_scale,
+            {}};
   fill_frequencies(args, turn.frequency);
   launch(stream, "rope", static_cast<unsigned>(x.shape[0]), dim3(kDimThreads, kHeadThreads), rope_kernel, turn);
 }

@@ -40,9 +40,9 @@ using Kernel = void (*)(EmbedArgs);
 Kernel kernel_for(DType scheme) {
   Kernel found = nullptr;
   auto look_in = [&](auto list) {
-    if (!found) found = pick_reader<Kernel>(list, scheme, []<class Reader>(std::type_identity<Reader>) -> Kernel {
-      return embed_kernel<Reader>;
-    });
+    if (!found)
+      found = pick_reader<Kernel>(
+          list, scheme, []<class Reader>(std::type_identity<Reader>) -> Kernel { return embed_kernel<Reader>; });
   };
   look_in(FloatReaders{}), look_in(LegacyReaders{}), look_in(KReaders{}), look_in(IqReaders{}), look_in(LowReaders{});
   return found;
@@ -55,7 +55,9 @@ void embed(Stream stream, const Weight& table, const View& ids, const View& y) {
   if (!kernel || table.layout != Layout::kFile) {
     throw Error(Code::kUnsupported, "embed: no CUDA kernel for tables of " + std::string(name(table.scheme)));
   }
-  EmbedArgs args{table.data.raw(), row_bytes(table.scheme, table.in()), table.out(), table.in(), ids.as<const int32_t>(), y.as<float>()};
+  EmbedArgs args{
+      table.data.raw(), row_bytes(table.scheme, table.in()), table.out(), table.in(), ids.as<const int32_t>(),
+      y.as<float>()};
   launch(stream, "embed", static_cast<unsigned>(ids.shape[0]), kThreads, kernel, args);
 }
 

@@ -6,8 +6,8 @@ namespace {
 
 constexpr int kThreads = 128;
 
-__global__ void __launch_bounds__(kThreads) rows_kernel(const float* x, const int32_t* index, int64_t n, int64_t dim,
-                                                        float* y) {
+__global__ void __launch_bounds__(kThreads)
+    rows_kernel(const float* x, const int32_t* index, int64_t n, int64_t dim, float* y) {
   int64_t i = blockIdx.x;
   int64_t from = min(max(static_cast<int64_t>(index[i]), int64_t{0}), n - 1);
   for (int64_t d = threadIdx.x; d < dim; d += kThreads) y[i * dim + d] = x[from * dim + d];

@@ -1,5 +1,5 @@
-// The pieces of a CPU product, one table per instruction set. linear_cpu.cpp walks pairs of tiles of 16 outputs and chunks of 256
-// columns: a chunk of weights is expanded to a Panel of 8-bit codes in the first cache level, then every row of x is
+// The pieces of a CPU product, one table per instruction set. linear_cpu.cpp walks pairs of tiles of 16 outputs and
+// chunks of 256 columns: a chunk of weights is expanded to 8-bit codes in the first cache level, then every row of x is
 // multiplied with it. One row and a thousand rows take the same path, so each output is summed in the same order:
 // blocks ascending, one fused multiply-add each (two with a minimum or with scales per 16 columns).
 #pragma once

@@ -87,7 +87,9 @@ TEST(RowCodes, MeanWhatDecodeRowSays) {
     RowCodes codes;
     read_codes(type, reinterpret_cast<const uint8_t*>(file.data()), 256, codes);
     for (int k = 0; k < 256; ++k) {
-      int code = c.is_signed ? static_cast<int8_t>(codes.codes[k]) : codes.codes[k] - c.zero;
+      int code = c.levels      ? c.levels[codes.codes[k]]
+                 : c.is_signed ? static_cast<int8_t>(codes.codes[k])
+                               : codes.codes[k] - c.zero;
       EXPECT_TRUE(c.is_signed || codes.codes[k] <= c.max_code) << name(type);
       float value = codes.scale[k / c.columns] * static_cast<float>(code);
       if (c.has_min) value += codes.min[k / c.columns];

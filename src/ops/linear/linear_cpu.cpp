@@ -1,5 +1,5 @@
-// Drives the kernels: rounds x, then hands pairs of tiles of 16 outputs to the pool. Blocks of rows are sized so that the
-// rounded x of a block stays in the second cache level while tiles pass over it.
+// Drives the kernels: rounds x, then hands pairs of tiles of 16 outputs to the pool. Blocks of rows are sized so that
+// the rounded x of a block stays in the second cache level while tiles pass over it.
 #include <algorithm>
 #include <array>
 #include <cstring>
@@ -105,9 +105,13 @@ void load_tile(const LinearKernels& k, const Matrix& w, int64_t tile, int64_t be
   }
   FileTile from = file_tile(w, tile);
   RowCodes rows[kRows];
+  const int64_t size = row_bytes(w.scheme, columns);
+  // The same rows' next columns, or the first ones of the tile after this pair.
+  const int64_t ahead = begin + columns < w.in ? size : kPanelRows * from.row_size - row_bytes(w.scheme, begin);
   for (int r = 0; r < kRows; ++r) {
     int at = std::min(r, from.n_rows - 1);
     const std::byte* bytes = from.rows + at * from.row_size + row_bytes(w.scheme, begin);
+    for (int64_t i = 0; i < size + 63; i += 64) __builtin_prefetch(bytes + ahead + i, 0, 2);
     read_codes(w.scheme, reinterpret_cast<const uint8_t*>(bytes), columns, rows[r]);
   }
   k.interleave(rows, panel);
@@ -204,6 +208,10 @@ const LinearKernels& linear_kernels([[maybe_unused]] CpuIsa isa) {
 #if defined(__x86_64__)
   if (isa == CpuIsa::kAvx512Vnni) return kLinearAvx512;
   if (isa == CpuIsa::kAvx2) return kLinearAvx2;
+#elif defined(__aarch64__)
+  if (isa == CpuIsa::kNeonI8mm) return kLinearI8mm;
+  if (isa == CpuIsa::kNeonDotprod) return kLinearDotprod;
+  if (isa == CpuIsa::kNeon) return kLinearNeon;
 #endif
   return kLinearPlain;
 }
@@ -220,6 +228,7 @@ int64_t linear_scratch_bytes(int64_t rows, int64_t in, std::span<const DType> sc
 void linear(const Ctx& c, const View& x, std::span<const Product> products, std::byte* scratch) {
   const LinearKernels& k = linear_kernels(c.caps.isa);
   const int64_t rows = x.shape[0], n_in = x.shape[1];
+  if (rows == 0) return;
   Input in = make_input(c, k, x, products, scratch);
   int64_t total = 0;
   for (const Product& p : products) total += pairs(p.w);

@@ -53,7 +53,9 @@ void quantize(const float* x, int64_t n, XBlock* out) {
   const __m256 magnitude = _mm256_castsi256_ps(_mm256_set1_epi32(0x7fffffff));
   for (int64_t i = 0; i < n; i += 32, ++out) {
     __m256 most = _mm256_setzero_ps();
-    for (int j = 0; j < 4; ++j) most = _mm256_max_ps(most, _mm256_and_ps(magnitude, _mm256_loadu_ps(x + i + j * kHalf)));
+    for (int j = 0; j < 32; j += kHalf) {
+      most = _mm256_max_ps(most, _mm256_and_ps(magnitude, _mm256_loadu_ps(x + i + j)));
+    }
     float largest = largest_of(most);
     __m256 inverse = _mm256_set1_ps(largest > 0 ? 127.0f / largest : 0.0f);
     int first = quantize_half(x + i, inverse, out->q), second = quantize_half(x + i + 16, inverse, out->q + 16);
@@ -193,6 +195,12 @@ HEARTH_INLINE void transpose_rows(const uint8_t* from, int64_t row_size, uint8_t
 void interleave(const RowCodes* rows, Panel& panel) {
   for (int64_t b = 0; b < panel.blocks; ++b) {
     transpose_rows(rows->codes + b * 32, sizeof(RowCodes), panel.codes + b * 512);
+  }
+  if (panel.coding.levels) {
+    const __m256i levels = _mm256_broadcastsi128_si256(load16(panel.coding.levels));
+    for (int64_t i = 0; i < panel.blocks * 512; i += 32) {
+      store_codes(panel.codes + i, _mm256_shuffle_epi8(levels, load_codes(panel.codes + i)));
+    }
   }
   const int64_t n_scales = panel.blocks * 32 / panel.coding.columns;
   for (int64_t s = 0; s < n_scales; s += 8) {

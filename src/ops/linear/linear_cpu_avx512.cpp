@@ -170,16 +170,29 @@ HEARTH_INLINE void transpose_scales(const RowCodes* rows, const float* first, fl
   for (int s = 0; s < 16; ++s) _mm512_store_si512(to + s * kRows, out[s]);
 }
 
-void interleave(const RowCodes* rows, Panel& panel) {
-  const __m512i flip = _mm512_set1_epi8(panel.coding.is_signed ? static_cast<char>(0x80) : 0);
-  make_unsigned(panel.coding);
+template <bool kLevels>
+HEARTH_INLINE void interleave_codes(const RowCodes* rows, __m512i flip, __m512i levels, Panel& panel) {
   for (int64_t begin = 0; begin < panel.blocks * 32; begin += 64) {  // RowCodes is longer than the last odd block
     __m512i in[16], out[16];
     HEARTH_UNROLL
-    for (int r = 0; r < 16; ++r) in[r] = _mm512_xor_si512(load_codes(rows[r].codes + begin), flip);
+    for (int r = 0; r < 16; ++r) {
+      in[r] = load_codes(rows[r].codes + begin);
+      if constexpr (kLevels) in[r] = _mm512_shuffle_epi8(levels, in[r]);
+      in[r] = _mm512_xor_si512(in[r], flip);
+    }
     transpose(in, out);
     HEARTH_UNROLL
     for (int q = 0; q < 16; ++q) store_codes(panel.codes + begin * kRows + q * 64, out[q]);
+  }
+}
+
+void interleave(const RowCodes* rows, Panel& panel) {
+  const __m512i flip = _mm512_set1_epi8(panel.coding.is_signed ? static_cast<char>(0x80) : 0);
+  make_unsigned(panel.coding);
+  if (panel.coding.levels) {
+    interleave_codes<true>(rows, flip, _mm512_broadcast_i32x4(load16(panel.coding.levels)), panel);
+  } else {
+    interleave_codes<false>(rows, flip, flip, panel);
   }
   transpose_scales(rows, rows[0].scale, panel.scale);
   if (panel.coding.has_min) transpose_scales(rows, rows[0].min, panel.min);
@@ -330,14 +343,13 @@ void dot_float_group(const float* w, int64_t columns, const float* x, int64_t x_
 }
 
 void dot_float(const float* w, int64_t columns, const float* x, int64_t x_stride, int64_t n_rows, float* acc) {
-  auto advance = [&](int64_t n) {
-    x += n * x_stride;
-    acc += n * kPanelRows;
-    n_rows -= n;
+  int64_t row = 0;
+  auto run = [&](auto group, int64_t n) {
+    for (; row + n <= n_rows; row += n) group(w, columns, x + row * x_stride, x_stride, acc + row * kPanelRows);
   };
-  for (; n_rows >= kFloatGroup; advance(kFloatGroup)) dot_float_group<kFloatGroup>(w, columns, x, x_stride, acc);
-  for (; n_rows >= 4; advance(4)) dot_float_group<4>(w, columns, x, x_stride, acc);
-  for (; n_rows >= 1; advance(1)) dot_float_group<1>(w, columns, x, x_stride, acc);
+  run(dot_float_group<kFloatGroup>, kFloatGroup);
+  run(dot_float_group<4>, 4);
+  run(dot_float_group<1>, 1);
 }
 
 }  // namespace

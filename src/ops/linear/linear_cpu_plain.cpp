@@ -39,10 +39,13 @@ void expand(DType scheme, const std::byte* tile, const rows16::Chunk& at, Panel&
 }
 
 void interleave(const RowCodes* rows, Panel& panel) {
+  const int8_t* levels = panel.coding.levels;
   int64_t n_scales = panel.blocks * 32 / panel.coding.columns;
   for (int r = 0; r < kRows; ++r) {
     for (int64_t q = 0; q < panel.blocks * 8; ++q) {
-      std::memcpy(panel.codes + (q * kRows + r) * 4, rows[r].codes + q * 4, 4);
+      uint8_t* to = panel.codes + (q * kRows + r) * 4;
+      std::memcpy(to, rows[r].codes + q * 4, 4);
+      for (int i = 0; levels && i < 4; ++i) to[i] = static_cast<uint8_t>(levels[to[i]]);
     }
     for (int64_t s = 0; s < n_scales; ++s) panel.scale[s * kRows + r] = rows[r].scale[s];
     for (int64_t s = 0; panel.coding.has_min && s < n_scales; ++s) panel.min[s * kRows + r] = rows[r].min[s];

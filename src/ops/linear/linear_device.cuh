@@ -1,5 +1,5 @@
-// The CUDA product: one warp per output column and tile of rows. Lane l sums the runs of eight columns l, l + 32, ... in
-// ascending order, then the lanes are added by butterfly. That order is the same for every number of rows and every
+// The CUDA product: one warp per tile of output columns and rows. Lane l sums the runs of eight columns l, l + 32, ...
+// in ascending order, then the lanes are added by butterfly. That order is the same for every number of rows and every
 // tile, so a row's bits do not depend on the batch. Weights are decoded in registers, once per tile of rows.
 #pragma once
 #include "core/device/cuda.cuh"
@@ -11,11 +11,11 @@ struct LinearArgs {
   const std::byte* w;
   int64_t w_row_bytes;
   const float* x;
-  int64_t x_stride;    // elements
-  const float* bias;   // or null
+  int64_t x_stride;   // elements
+  const float* bias;  // or null
   float* y;
   int64_t rows, out, in;
-  bool aligned;        // every row of w and x begins at a multiple of 16 bytes
+  bool aligned;  // every row of w and x begins at a multiple of 16 bytes
 };
 
 using StartLinear = void (*)(Stream stream, const LinearArgs& args);
@@ -29,8 +29,10 @@ StartLinear linear_low(DType scheme);
 
 namespace linear_device {
 
-constexpr int kWarp = 32, kWarps = 4, kBlocks = 3;  // 3 blocks: up to 168 registers a thread
-static_assert(kBlocks * kWarp * kWarps <= 1536, "the threads a multiprocessor of compute capability 12 holds");
+constexpr int kWarp = 32, kWarps = 4;
+// Blocks that a multiprocessor has at once: three leave a thread 168 registers, two 255.
+constexpr int blocks_of(int outputs) { return outputs > 8 ? 2 : 3; }
+static_assert(blocks_of(1) * kWarp * kWarps <= 1536, "the threads a multiprocessor of compute capability 12 holds");
 
 template <bool kAligned>
 __device__ void load_x(const float* from, float* to) {
@@ -43,66 +45,82 @@ __device__ void load_x(const float* from, float* to) {
   }
 }
 
-template <class Reader, int kTile, bool kAligned>
-__global__ void __launch_bounds__(kWarp* kWarps, kBlocks) linear_kernel(const __grid_constant__ LinearArgs a) {
-  static_assert(kTile <= kWarp, "a lane stores each row of the tile");
+// A tile of kRows x kColumns outputs. At the edges it repeats its last row or column and does not store them.
+template <class Reader, int kRows, int kColumns, bool kAligned>
+__global__ void __launch_bounds__(kWarp* kWarps, blocks_of(kRows* kColumns))
+    linear_kernel(const __grid_constant__ LinearArgs a) {
+  static_assert(kRows * kColumns <= kWarp, "every lane stores at most one output");
   int lane = threadIdx.x % kWarp;
-  int64_t column = static_cast<int64_t>(blockIdx.x) * kWarps + threadIdx.x / kWarp;
+  int64_t column = (static_cast<int64_t>(blockIdx.x) * kWarps + threadIdx.x / kWarp) * kColumns;
   if (column >= a.out) return;
-  int64_t first = static_cast<int64_t>(blockIdx.y) * kTile;
-  const std::byte* w_row = a.w + column * a.w_row_bytes;
-  const float* x = a.x + first * a.x_stride;
-  int n = static_cast<int>(min(static_cast<int64_t>(kTile), a.rows - first));  // a last tile repeats its last row
+  int64_t row = static_cast<int64_t>(blockIdx.y) * kRows;
+  int columns = static_cast<int>(min(static_cast<int64_t>(kColumns), a.out - column));
+  int rows = static_cast<int>(min(static_cast<int64_t>(kRows), a.rows - row));
+  const std::byte* w = a.w + column * a.w_row_bytes;
+  const float* x = a.x + row * a.x_stride;
 
-  float sum[kTile] = {};
+  float sum[kRows][kColumns] = {};
   int64_t runs = a.in / quant::kRun;
   for (int64_t run = lane; run < runs; run += kWarp) {
-    float w[quant::kRun];
-    Reader::template load<kAligned>(w_row, run, w);
+    float factors[kColumns][quant::kRun];
 #pragma unroll
-    for (int r = 0; r < kTile; ++r) {
+    for (int c = 0; c < kColumns; ++c) {
+      Reader::template load<kAligned>(w + min(c, columns - 1) * a.w_row_bytes, run, factors[c]);
+    }
+#pragma unroll
+    for (int r = 0; r < kRows; ++r) {
       alignas(16) float values[quant::kRun];
-      load_x<kAligned>(x + min(r, n - 1) * a.x_stride + run * quant::kRun, values);
+      load_x<kAligned>(x + min(r, rows - 1) * a.x_stride + run * quant::kRun, values);
 #pragma unroll
-      for (int j = 0; j < quant::kRun; ++j) sum[r] = fmaf(w[j], values[j], sum[r]);
+      for (int c = 0; c < kColumns; ++c) {
+#pragma unroll
+        for (int j = 0; j < quant::kRun; ++j) sum[r][c] = fmaf(factors[c][j], values[j], sum[r][c]);
+      }
     }
   }
   if constexpr (Reader::kHasTail) {
     for (int64_t i = runs * quant::kRun; lane == runs % kWarp && i < a.in; ++i) {
-      float w = Reader::load_one(w_row, i);
 #pragma unroll
-      for (int r = 0; r < kTile; ++r) {
-        sum[r] = fmaf(w, x[min(r, n - 1) * a.x_stride + i], sum[r]);
+      for (int c = 0; c < kColumns; ++c) {
+        float factor = Reader::load_one(w + min(c, columns - 1) * a.w_row_bytes, i);
+#pragma unroll
+        for (int r = 0; r < kRows; ++r) sum[r][c] = fmaf(factor, x[min(r, rows - 1) * a.x_stride + i], sum[r][c]);
       }
     }
   }
 #pragma unroll
-  for (int r = 0; r < kTile; ++r) {
-    for (int distance = kWarp / 2; distance > 0; distance /= 2) sum[r] += __shfl_xor_sync(~0u, sum[r], distance);
-    if (lane == r && r < n) a.y[(first + r) * a.out + column] = a.bias ? sum[r] + a.bias[column] : sum[r];
+  for (int r = 0; r < kRows; ++r) {
+#pragma unroll
+    for (int c = 0; c < kColumns; ++c) {
+      float total = sum[r][c];
+      for (int distance = kWarp / 2; distance > 0; distance /= 2) total += __shfl_xor_sync(~0u, total, distance);
+      if (lane != r * kColumns + c || r >= rows || c >= columns) continue;
+      a.y[(row + r) * a.out + column + c] = a.bias ? total + a.bias[column + c] : total;
+    }
   }
 }
 
-template <class Reader, int kTile, bool kAligned = true>
+template <class Reader, int kRows, int kColumns, bool kAligned = true>
 void start_tile(Stream stream, const LinearArgs& args) {
-  dim3 grid(blocks_for(args.out, kWarps), blocks_for(args.rows, kTile));
-  launch(stream, "linear", grid, kWarp * kWarps, linear_kernel<Reader, kTile, kAligned>, args);
+  dim3 grid(blocks_for(args.out, kWarps * kColumns), blocks_for(args.rows, kRows));
+  launch(stream, "linear", grid, kWarp * kWarps, linear_kernel<Reader, kRows, kColumns, kAligned>, args);
 }
 
-// Few rows decode into a small tile, many into one that decodes each weight once per eight rows. Odd shapes, which no
+// Small tiles give few rows enough warps; large ones read each weight and each x for more outputs. Odd shapes, which no
 // model has, take whatever is simplest.
 template <class Reader>
 void start(Stream stream, const LinearArgs& args) {
-  if (!args.aligned) return start_tile<Reader, 1, false>(stream, args);
-  if (args.rows == 1) return start_tile<Reader, 1>(stream, args);
-  if (args.rows <= 4) return start_tile<Reader, 4>(stream, args);
-  start_tile<Reader, 8>(stream, args);
+  if (!args.aligned) return start_tile<Reader, 1, 1, false>(stream, args);
+  if (args.rows == 1) return start_tile<Reader, 1, 1>(stream, args);
+  if (args.rows <= 4) return start_tile<Reader, 4, 1>(stream, args);
+  if (args.rows <= 32) return start_tile<Reader, 8, 1>(stream, args);
+  start_tile<Reader, 8, 4>(stream, args);
 }
 
 template <class List>
 StartLinear pick(DType scheme) {
   return pick_reader<StartLinear>(List{}, scheme,
-                                  []<class Reader>(std::type_identity<Reader>) -> StartLinear { return start<Reader>; });
+                                  []<class R>(std::type_identity<R>) -> StartLinear { return start<R>; });
 }
 
 }  // namespace linear_device

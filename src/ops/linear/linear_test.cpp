@@ -140,6 +140,12 @@ TEST(Linear, TakesOneBlockAndOddOutputs) {
   });
 }
 
+TEST(Linear, TakesNoRows) {
+  TestCtx t;
+  Weight w = random_weight(t, DType::kQ8_0, Layout::kRows16, {32, 64}, 3);
+  EXPECT_EQ(linear(*t, t.random({2, 64}, 5).narrow(0, 1, 0), w).shape(), (Shape{0, 32}));
+}
+
 TEST(Linear, ReadsStridedRows) {
   TestCtx t;
   Weight w = random_weight(t, DType::kQ4_1, Layout::kRows16, {32, 64}, 3);

@@ -14,72 +14,99 @@ using hearth::codes_of;
 
 // Nibbles of 16 bytes: low halves are elements 0 to 15, high halves 16 to 31.
 void nibbles(const uint8_t* qs, uint8_t* codes) {
-  for (int j = 0; j < 16; ++j) codes[j] = qs[j] & 15;
-  for (int j = 0; j < 16; ++j) codes[j + 16] = qs[j] >> 4;
+  Bytes16 bytes = load_bytes(qs);
+  store_bytes(codes, bytes & 15);
+  store_bytes(codes + 16, bytes >> 4);
 }
 
 void fifth_bits(const uint8_t* qh, uint8_t* codes) {
-  for (int j = 0; j < 32; ++j) codes[j] |= (qh[j / 8] >> j % 8 & 1) << 4;
+  for (int j = 0; j < 4; ++j) {
+    uint64_t word;
+    std::memcpy(&word, codes + 8 * j, sizeof(word));
+    store_word(codes + 8 * j, word | (kByteMasks[qh[j]] & 0x1010101010101010u));
+  }
+}
+
+// 32 elements that are two bits each of 32 bytes, from bit `shift` on.
+void two_bits(const uint8_t* qs, int shift, uint8_t* codes) {
+  for (int j = 0; j < 32; j += 16) store_bytes(codes + j, load_bytes(qs + j) >> shift & 3);
+}
+
+// Adds bit `from` of 32 bytes to the codes as bit `to`.
+void one_bit(const uint8_t* plane, int from, int to, uint8_t* codes) {
+  for (int j = 0; j < 32; j += 16) {
+    store_bytes(codes + j, load_bytes(codes + j) | (load_bytes(plane + j) >> from & 1) << to);
+  }
+}
+
+using SignedBytes16 = int8_t __attribute__((vector_size(16)));
+
+// to[16] = d * bytes.
+template <class Bytes>
+void scale_all(const Bytes& bytes, float d, float* to) {
+  using Floats16 = float __attribute__((vector_size(64)));
+  Floats16 scaled = __builtin_convertvector(bytes, Floats16) * d;
+  std::memcpy(to, &scaled, sizeof(scaled));
 }
 
 void codes_of(const BlockQ4_0& b, uint8_t* codes, float* scale, float* min) {
-  scale[0] = f16_to_f32(b.d);
+  scale[0] = half_to_float(b.d);
   nibbles(b.qs, codes);
 }
 void codes_of(const BlockQ4_1& b, uint8_t* codes, float* scale, float* min) {
-  scale[0] = f16_to_f32(b.d);
-  min[0] = f16_to_f32(b.m);
+  scale[0] = half_to_float(b.d);
+  min[0] = half_to_float(b.m);
   nibbles(b.qs, codes);
 }
 void codes_of(const BlockQ5_0& b, uint8_t* codes, float* scale, float* min) {
-  scale[0] = f16_to_f32(b.d);
+  scale[0] = half_to_float(b.d);
   nibbles(b.qs, codes);
   fifth_bits(b.qh, codes);
 }
 void codes_of(const BlockQ5_1& b, uint8_t* codes, float* scale, float* min) {
-  scale[0] = f16_to_f32(b.d);
-  min[0] = f16_to_f32(b.m);
+  scale[0] = half_to_float(b.d);
+  min[0] = half_to_float(b.m);
   nibbles(b.qs, codes);
   fifth_bits(b.qh, codes);
 }
 void codes_of(const BlockQ8_0& b, uint8_t* codes, float* scale, float* min) {
-  scale[0] = f16_to_f32(b.d);
+  scale[0] = half_to_float(b.d);
   std::memcpy(codes, b.qs, 32);
 }
 void codes_of(const BlockQ8_1& b, uint8_t* codes, float* scale, float* min) {
-  scale[0] = f16_to_f32(b.d);
+  scale[0] = half_to_float(b.d);
   std::memcpy(codes, b.qs, 32);
 }
 
 void codes_of(const BlockQ2_K& b, uint8_t* codes, float* scale, float* min) {
-  float d = f16_to_f32(b.d), dmin = f16_to_f32(b.dmin);
-  for (int sub = 0; sub < 16; ++sub) {
-    scale[sub] = d * static_cast<float>(b.scales[sub] & 15);
-    min[sub] = -(dmin * static_cast<float>(b.scales[sub] >> 4));
-  }
+  float d = half_to_float(b.d), dmin = half_to_float(b.dmin);
+  Bytes16 scales = load_bytes(b.scales);
+  scale_all<Bytes16>(scales & 15, d, scale);
+  scale_all<Bytes16>(scales >> 4, -dmin, min);
   for (int group = 0; group < 8; ++group) {
-    for (int j = 0; j < 32; ++j) codes[32 * group + j] = b.qs[group / 4 * 32 + j] >> group % 4 * 2 & 3;
+    two_bits(b.qs + group / 4 * 32, group % 4 * 2, codes + 32 * group);
   }
 }
 
 void codes_of(const BlockQ3_K& b, uint8_t* codes, float* scale, float* min) {
-  float d = f16_to_f32(b.d);
-  for (int sub = 0; sub < 16; ++sub) {
-    int low = sub < 8 ? b.scales[sub] & 15 : b.scales[sub - 8] >> 4;
-    int high = b.scales[8 + sub % 4] >> sub / 4 * 2 & 3;
-    scale[sub] = d * static_cast<float>((low | high << 4) - 32);
+  float d = half_to_float(b.d);
+  SignedBytes16 scales;
+  for (int sub = 0; sub < 16; sub += 4) {  // low nibbles lie in the first eight bytes, high bits in the other four
+    uint32_t low = load_word32(b.scales + sub % 8) >> sub / 8 * 4 & 0x0f0f0f0f;
+    uint32_t high = load_word32(b.scales + 8) >> sub / 4 * 2 & 0x03030303;
+    uint32_t word = low | high << 4;
+    std::memcpy(reinterpret_cast<uint8_t*>(&scales) + sub, &word, sizeof(word));
   }
+  scale_all<SignedBytes16>(scales - 32, d, scale);
   for (int group = 0; group < 8; ++group) {
-    for (int j = 0; j < 32; ++j) {
-      int low = b.qs[group / 4 * 32 + j] >> group % 4 * 2 & 3;
-      codes[32 * group + j] = static_cast<uint8_t>(low | (b.hmask[j] >> group & 1) << 2);
-    }
+    two_bits(b.qs + group / 4 * 32, group % 4 * 2, codes + 32 * group);
+    one_bit(b.hmask, group, 2, codes + 32 * group);
   }
 }
 
 template <class Block>
 void k_scales(const Block& b, float* scale, float* min) {
-  float d = f16_to_f32(b.d), dmin = f16_to_f32(b.dmin);
+  float d = half_to_float(b.d), dmin = half_to_float(b.dmin);
   for (int sub = 0; sub < 8; ++sub) {
     ScaleMin six_bits = k_scale_min(b.scales, sub);
     scale[sub] = d * static_cast<float>(six_bits.scale);
@@ -89,8 +116,11 @@ void k_scales(const Block& b, float* scale, float* min) {
 
 void k_nibbles(const uint8_t* qs, uint8_t* codes) {
   for (int pair = 0; pair < 4; ++pair) {
-    for (int j = 0; j < 32; ++j) codes[64 * pair + j] = qs[32 * pair + j] & 15;
-    for (int j = 0; j < 32; ++j) codes[64 * pair + 32 + j] = qs[32 * pair + j] >> 4;
+    for (int j = 0; j < 32; j += 16) {
+      Bytes16 bytes = load_bytes(qs + 32 * pair + j);
+      store_bytes(codes + 64 * pair + j, bytes & 15);
+      store_bytes(codes + 64 * pair + 32 + j, bytes >> 4);
+    }
   }
 }
 
@@ -102,20 +132,20 @@ void codes_of(const BlockQ4_K& b, uint8_t* codes, float* scale, float* min) {
 void codes_of(const BlockQ5_K& b, uint8_t* codes, float* scale, float* min) {
   k_scales(b, scale, min);
   k_nibbles(b.qs, codes);
-  for (int group = 0; group < 8; ++group) {
-    for (int j = 0; j < 32; ++j) codes[32 * group + j] |= (b.qh[j] >> group & 1) << 4;
-  }
+  for (int group = 0; group < 8; ++group) one_bit(b.qh, group, 4, codes + 32 * group);
 }
 
 void codes_of(const BlockQ6_K& b, uint8_t* codes, float* scale, float* min) {
-  float d = f16_to_f32(b.d);
-  for (int sub = 0; sub < 16; ++sub) scale[sub] = d * static_cast<float>(b.scales[sub]);
+  float d = half_to_float(b.d);
+  SignedBytes16 scales;
+  std::memcpy(&scales, b.scales, sizeof(scales));
+  scale_all<SignedBytes16>(scales, d, scale);
   for (int group = 0; group < 8; ++group) {
     const uint8_t* low = b.ql + group / 4 * 64 + group % 2 * 32;
     const uint8_t* high = b.qh + group / 4 * 32;
-    for (int j = 0; j < 32; ++j) {
-      int nibble = low[j] >> (group % 4 / 2 * 4) & 15;
-      codes[32 * group + j] = static_cast<uint8_t>(nibble | (high[j] >> group % 4 * 2 & 3) << 4);
+    for (int j = 0; j < 32; j += 16) {
+      Bytes16 nibble = load_bytes(low + j) >> (group % 4 / 2 * 4) & 15;
+      store_bytes(codes + 32 * group + j, nibble | (load_bytes(high + j) >> group % 4 * 2 & 3) << 4);
     }
   }
 }
@@ -125,38 +155,85 @@ void codes_of(const BlockQ8_K& b, uint8_t* codes, float* scale, float* min) {
   std::memcpy(codes, b.qs, kSuper);
 }
 
+// Digits of base 3: the top digit of a byte is 0, 1 or 2 as the byte reaches 86 and 171, thirds of 256.
+template <class Bytes>
+void trits(const uint8_t* bytes, int power, uint8_t* out) {
+  Bytes of;
+  std::memcpy(&of, bytes, sizeof(of));
+  of = of * static_cast<uint8_t>(power);
+  Bytes digit = (Bytes)((of > 85) & 1) + (Bytes)((of > 170) & 1);
+  std::memcpy(out, &digit, sizeof(digit));
+}
+
 void codes_of(const BlockTQ1_0& b, uint8_t* codes, float* scale, float* min) {
-  for (int sub = 0; sub < 8; ++sub) scale[sub] = f16_to_f32(b.d);
-  constexpr uint8_t kPower[] = {1, 3, 9, 27, 81};
-  auto trits = [](const uint8_t* bytes, int n, int power, uint8_t* out) {
-    for (int j = 0; j < n; ++j) {
-      auto shifted = static_cast<uint8_t>(bytes[j] * power);
-      out[j] = static_cast<uint8_t>(shifted * 3 >> 8);
-    }
-  };
-  for (int n = 0; n < 5; ++n) {
-    trits(b.qs, 32, kPower[n], codes + 32 * n);
-    trits(b.qs + 32, 16, kPower[n], codes + 160 + 16 * n);
-    if (n < 4) trits(b.qh, 4, kPower[n], codes + 240 + 4 * n);
+  using Bytes4 = uint8_t __attribute__((vector_size(4)));
+  for (int sub = 0; sub < 8; ++sub) scale[sub] = half_to_float(b.d);
+  for (int n = 0, power = 1; n < 5; ++n, power *= 3) {
+    trits<Bytes16>(b.qs, power, codes + 32 * n);
+    trits<Bytes16>(b.qs + 16, power, codes + 32 * n + 16);
+    trits<Bytes16>(b.qs + 32, power, codes + 160 + 16 * n);
+    if (n < 4) trits<Bytes4>(b.qh, power, codes + 240 + 4 * n);
   }
 }
 
 void codes_of(const BlockTQ2_0& b, uint8_t* codes, float* scale, float* min) {
-  for (int sub = 0; sub < 8; ++sub) scale[sub] = f16_to_f32(b.d);
+  for (int sub = 0; sub < 8; ++sub) scale[sub] = half_to_float(b.d);
   for (int group = 0; group < 8; ++group) {
-    for (int j = 0; j < 32; ++j) codes[32 * group + j] = b.qs[group / 4 * 32 + j] >> group % 4 * 2 & 3;
+    two_bits(b.qs + group / 4 * 32, group % 4 * 2, codes + 32 * group);
   }
 }
 
 // One bit: 1 is +d and 0 is -d, so the codes are 0 and 2 around a zero of 1.
 void codes_of(const BlockQ1_0& b, uint8_t* codes, float* scale, float* min) {
-  for (int sub = 0; sub < 4; ++sub) scale[sub] = f16_to_f32(b.d);
-  for (int j = 0; j < 128; ++j) codes[j] = static_cast<uint8_t>((b.qs[j / 8] >> j % 8 & 1) << 1);
+  for (int sub = 0; sub < 4; ++sub) scale[sub] = half_to_float(b.d);
+  for (int j = 0; j < 16; ++j) store_word(codes + 8 * j, kByteMasks[b.qs[j]] & 0x0202020202020202u);
 }
 
 void codes_of(const BlockQ2_0& b, uint8_t* codes, float* scale, float* min) {
-  for (int sub = 0; sub < 2; ++sub) scale[sub] = f16_to_f32(b.d);
-  for (int j = 0; j < 64; ++j) codes[j] = b.qs[j / 4] >> j % 4 * 2 & 3;
+  for (int sub = 0; sub < 2; ++sub) scale[sub] = half_to_float(b.d);
+  for (int j = 0; j < 16; ++j) {
+    uint32_t q = b.qs[j];
+    uint32_t word = (q | q << 6 | q << 12 | q << 18) & 0x03030303;  // two bits to each byte
+    std::memcpy(codes + 4 * j, &word, sizeof(word));
+  }
+}
+
+constexpr int8_t kIq4Levels[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
+constexpr int8_t kTwiceE2M1[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
+
+void codes_of(const BlockIQ4_NL& b, uint8_t* codes, float* scale, float* min) {
+  scale[0] = half_to_float(b.d);
+  nibbles(b.qs, codes);
+}
+
+void codes_of(const BlockIQ4_XS& b, uint8_t* codes, float* scale, float* min) {
+  float d = half_to_float(b.d);
+  for (int group = 0; group < 8; ++group) {
+    int low = b.scales_l[group / 2] >> group % 2 * 4 & 15;
+    int high = b.scales_h >> 2 * group & 3;
+    scale[group] = d * static_cast<float>((low | high << 4) - 32);
+    nibbles(b.qs + 16 * group, codes + 32 * group);
+  }
+}
+
+// Half of an E8M0 scale: 2^(e - 128), because the levels are twice what they mean.
+void codes_of(const BlockMXFP4& b, uint8_t* codes, float* scale, float* min) {
+  scale[0] = __builtin_bit_cast(float, b.e < 2 ? 0x00200000u << b.e : (b.e - 1u) << 23);
+  nibbles(b.qs, codes);
+}
+
+constexpr uint64_t kNibbles = 0x0f0f0f0f0f0f0f0fu;
+
+// Half of an unsigned E4M3 scale; the NaN pattern counts as zero.
+void codes_of(const BlockNVFP4& b, uint8_t* codes, float* scale, float* min) {
+  for (int sub = 0; sub < 4; ++sub) {
+    uint8_t bits = b.d[sub] & 0x7f;
+    scale[sub] = b.d[sub] == 0x7f ? 0 : half_to_float(static_cast<uint16_t>(bits << 7)) * 0x1p7f;
+    uint64_t pairs;
+    std::memcpy(&pairs, b.qs + 8 * sub, sizeof(pairs));
+    store_word(codes + 16 * sub, pairs & kNibbles);
+    store_word(codes + 16 * sub + 8, pairs >> 4 & kNibbles);
+  }
 }
 
 template <class Block>
@@ -165,9 +242,8 @@ void read_blocks(const uint8_t* bytes, int64_t n, RowCodes& out) {
   uint8_t* codes = out.codes;
   float *scale = out.scale, *min = out.min;
   for (int64_t i = 0; i < n; i += Block::kElements, bytes += sizeof(Block)) {
-    Block block;
-    std::memcpy(&block, bytes, sizeof(Block));
-    codes_of(block, codes, scale, min);
+    // In place: a copy would be written in one width and read at once in another, which the store buffer stalls on.
+    codes_of(*reinterpret_cast<const Block*>(bytes), codes, scale, min);
     codes += Block::kElements;
     scale += Block::kElements / columns;
     min += Block::kElements / columns;
@@ -178,6 +254,7 @@ void read_blocks(const uint8_t* bytes, int64_t n, RowCodes& out) {
 
 Coding coding(DType type) {
   constexpr Coding kSigned32{32, false, true, 0, 0}, kSigned16{16, false, true, 0, 0};
+  constexpr Coding kIq4{32, false, true, 0, 0, kIq4Levels};
   switch (type) {
     case DType::kQ4_0: return {32, false, false, 8, 15};
     case DType::kQ4_1: return {32, true, false, 0, 15};
@@ -198,14 +275,14 @@ Coding coding(DType type) {
     case DType::kIQ1_S:
     case DType::kIQ2_XXS:
     case DType::kIQ3_XXS:
-    case DType::kIQ3_S:
+    case DType::kIQ3_S: return kSigned32;
     case DType::kIQ4_NL:
-    case DType::kIQ4_XS:
-    case DType::kMXFP4: return kSigned32;
+    case DType::kIQ4_XS: return kIq4;
+    case DType::kMXFP4: return {32, false, true, 0, 0, kTwiceE2M1};
     case DType::kIQ1_M:
     case DType::kIQ2_XS:
-    case DType::kIQ2_S:
-    case DType::kNVFP4: return kSigned16;
+    case DType::kIQ2_S: return kSigned16;
+    case DType::kNVFP4: return {16, false, true, 0, 0, kTwiceE2M1};
     default: return {};
   }
 }

@@ -1,7 +1,8 @@
 // Quantised rows as integers: every block type of a file is read as unsigned or signed 8-bit codes with a scale, and
 // sometimes a minimum, per 16 or 32 columns:
 //     value = scale * (code - zero)            or            value = scale * code + min
-// Integer kernels multiply the codes; decode_row() in ops/quant stays the definition of the values.
+// A few types index 16 levels instead; their codes are the indices, and the kernels look the levels up after they have
+// laid the codes out. Integer kernels multiply the codes; decode_row() in ops/quant stays the definition of the values.
 // Threads: pure functions.
 #pragma once
 #include <cstdint>
@@ -11,11 +12,12 @@
 namespace hearth {
 
 struct Coding {
-  int columns = 0;       // per scale: 16 or 32; 0 when the type has no codes
+  int columns = 0;         // per scale: 16 or 32; 0 when the type has no codes
   bool has_min = false;
   bool is_signed = false;  // codes are int8 and zero is 0
-  int zero = 0;          // subtracted from unsigned codes
-  int max_code = 0;      // of unsigned codes
+  int zero = 0;            // subtracted from unsigned codes
+  int max_code = 0;        // of unsigned codes
+  const int8_t* levels = nullptr;  // 16 values that read_codes() gives indices of; they count as signed codes
 };
 
 /// How a type is coded; columns is 0 for scalars.
@@ -23,7 +25,8 @@ Coding coding(DType type);
 
 inline constexpr int kCodeChunk = 256;  // the longest run read_codes() is asked for; a multiple of every block
 
-/// One row's codes: out of `n` columns (whole blocks, at most kCodeChunk) at `blocks`.
+/// One row's codes: out of `n` columns (whole blocks, at most kCodeChunk) at `blocks`, which is aligned as its words
+/// are: rows of an aligned tensor or file.
 struct RowCodes {
   alignas(64) uint8_t codes[kCodeChunk];
   float scale[kCodeChunk / 16];

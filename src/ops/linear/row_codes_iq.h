@@ -1,6 +1,6 @@
-// read_codes() of the codebook and FP4 formats: signed codes, one block each. Bytes are handled eight at a time in
-// 64-bit words.
+// read_codes() of the formats whose groups of 4 or 8 elements are points of a codebook: signed codes, one block each.
 #pragma once
+#include "ops/linear/byte_words.h"
 #include "ops/quant/blocks.h"
 
 namespace hearth {
@@ -12,9 +12,5 @@ void codes_of(const quant::BlockIQ2_XS& b, uint8_t* codes, float* scale, float* 
 void codes_of(const quant::BlockIQ2_S& b, uint8_t* codes, float* scale, float* min);
 void codes_of(const quant::BlockIQ3_XXS& b, uint8_t* codes, float* scale, float* min);
 void codes_of(const quant::BlockIQ3_S& b, uint8_t* codes, float* scale, float* min);
-void codes_of(const quant::BlockIQ4_NL& b, uint8_t* codes, float* scale, float* min);
-void codes_of(const quant::BlockIQ4_XS& b, uint8_t* codes, float* scale, float* min);
-void codes_of(const quant::BlockMXFP4& b, uint8_t* codes, float* scale, float* min);
-void codes_of(const quant::BlockNVFP4& b, uint8_t* codes, float* scale, float* min);
 
 }  // namespace hearth

@@ -1,4 +1,4 @@
-// One block per row. How many threads a row gets, and so the order of its sum of squares, follows from its length alone.
+// One block per row. How many threads a row gets, and so the order of its sum of squares, follows from its length.
 #include <algorithm>
 
 #include "core/device/cuda.cuh"
@@ -54,13 +54,13 @@ __device__ void normalise(const float* x, const float* w, int64_t dim, float eps
   for (int64_t i = threadIdx.x; i < dim; i += blockDim.x) y[i] = x[i] * factor * w[i];
 }
 
-__global__ void __launch_bounds__(kMaxThreads) rms_norm_kernel(Rows x, const float* w, int64_t dim, float eps,
-                                                               float* y) {
+__global__ void __launch_bounds__(kMaxThreads)
+    rms_norm_kernel(const __grid_constant__ Rows x, const float* w, int64_t dim, float eps, float* y) {
   normalise(row_at(x, blockIdx.x), w, dim, eps, y + blockIdx.x * dim);
 }
 
-__global__ void __launch_bounds__(kMaxThreads) add_rms_norm_kernel(const float* a, const float* b, const float* w,
-                                                                   int64_t dim, float eps, float* sum, float* y) {
+__global__ void __launch_bounds__(kMaxThreads)
+    add_rms_norm_kernel(const float* a, const float* b, const float* w, int64_t dim, float eps, float* sum, float* y) {
   int64_t at = blockIdx.x * dim;
   // A thread reads back only what it wrote itself.
   for (int64_t i = threadIdx.x; i < dim; i += blockDim.x) sum[at + i] = a[at + i] + b[at + i];

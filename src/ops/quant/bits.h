@@ -14,9 +14,7 @@ constexpr float half_value(uint16_t bits) {
 }
 
 /// Element i of a plane of nibbles whose low halves hold the first `half` elements.
-constexpr int nibble(const uint8_t* plane, int half, int i) {
-  return i < half ? plane[i] & 15 : plane[i - half] >> 4;
-}
+constexpr int nibble(const uint8_t* plane, int half, int i) { return i < half ? plane[i] & 15 : plane[i - half] >> 4; }
 
 /// Byte i of sixteen signed ones, given as two words.
 constexpr int byte_of(uint64_t low, uint64_t high, int i) {

@@ -1,6 +1,6 @@
-// The codebooks as data: a codebook is a subset of all points over a few levels, in ascending order when a point is read
-// as a number with one digit per element (the last element the most significant). So each is stored as a bitmap over
-// those numbers. Only iq_grids.cpp and iq_grids.cuh expand them; everybody else asks iq_grids.h.
+// The codebooks as data: a codebook is a subset of all points over a few levels, in ascending order when a point is
+// read as a number with one digit per element (the last element the most significant). So each is stored as a bitmap
+// over those numbers. Only iq_grids.cpp and iq_grids.cuh expand them; everybody else asks iq_grids.h.
 #pragma once
 #include <array>
 #include <cstddef>

@@ -94,8 +94,8 @@ constexpr void decode_run(const BlockIQ1_S& block, int at, const Codebooks& book
 
 constexpr void decode_run(const BlockIQ1_M& block, int at, const Codebooks& books, float* out) {
   // Four words, each four times 3 bits of scale; their top nibbles together are the half d.
-  int d = block.scales[1] >> 4 | (block.scales[3] & 0xf0) | (block.scales[5] & 0xf0) << 4 |
-          (block.scales[7] & 0xf0) << 8;
+  int d =
+      block.scales[1] >> 4 | (block.scales[3] & 0xf0) | (block.scales[5] & 0xf0) << 4 | (block.scales[7] & 0xf0) << 8;
   int group = at / 4, word = block.scales[group / 2 * 2] | block.scales[group / 2 * 2 + 1] << 8;
   int three = word >> (group % 2 * 6 + at % 4 / 2 * 3) & 7;
   int high = block.qh[at / 2] >> at % 2 * 4;  // 3 index bits, the shift's sign

@@ -74,11 +74,11 @@ template <class... Blocks>
 using BlockReaders = ReaderList<BlockReader<Blocks>...>;
 using LegacyReaders = BlockReaders<quant::BlockQ4_0, quant::BlockQ4_1, quant::BlockQ5_0, quant::BlockQ5_1,
                                    quant::BlockQ8_0, quant::BlockQ8_1>;
-using KReaders = BlockReaders<quant::BlockQ2_K, quant::BlockQ3_K, quant::BlockQ4_K, quant::BlockQ5_K,
-                              quant::BlockQ6_K, quant::BlockQ8_K>;
-using IqReaders = BlockReaders<quant::BlockIQ1_S, quant::BlockIQ1_M, quant::BlockIQ2_XXS, quant::BlockIQ2_XS,
-                               quant::BlockIQ2_S, quant::BlockIQ3_XXS, quant::BlockIQ3_S, quant::BlockIQ4_NL,
-                               quant::BlockIQ4_XS>;
+using KReaders = BlockReaders<quant::BlockQ2_K, quant::BlockQ3_K, quant::BlockQ4_K, quant::BlockQ5_K, quant::BlockQ6_K,
+                              quant::BlockQ8_K>;
+using IqReaders =
+    BlockReaders<quant::BlockIQ1_S, quant::BlockIQ1_M, quant::BlockIQ2_XXS, quant::BlockIQ2_XS, quant::BlockIQ2_S,
+                 quant::BlockIQ3_XXS, quant::BlockIQ3_S, quant::BlockIQ4_NL, quant::BlockIQ4_XS>;
 using LowReaders = BlockReaders<quant::BlockTQ1_0, quant::BlockTQ2_0, quant::BlockQ1_0, quant::BlockQ2_0,
                                 quant::BlockMXFP4, quant::BlockNVFP4>;
 

@@ -17,12 +17,9 @@ struct RopeShape {
   float position_scale;
 };
 const RopeShape kRopes[] = {
-    {"NeoX pairs", 9, 64, 64, 100000, false, false, 1},
-    {"neighbouring pairs", 4, 128, 128, 10000, true, false, 1},
-    {"Llama 3 factors", 2, 64, 64, 500000, false, true, 1},
-    {"linear scaling", 3, 96, 96, 10000, true, false, 0.25f},
-    {"part of a head", 2, 80, 20, 10000, true, true, 1},
-    {"wide heads", 1, 256, 256, 1e6f, false, false, 1},
+    {"NeoX pairs", 9, 64, 64, 100000, false, false, 1},     {"neighbouring pairs", 4, 128, 128, 10000, true, false, 1},
+    {"Llama 3 factors", 2, 64, 64, 500000, false, true, 1}, {"linear scaling", 3, 96, 96, 10000, true, false, 0.25f},
+    {"part of a head", 2, 80, 20, 10000, true, true, 1},    {"wide heads", 1, 256, 256, 1e6f, false, false, 1},
 };
 
 struct AttentionShape {
@@ -98,7 +95,8 @@ CudaCase attention_case(TestCtx& t, const AttentionShape& s) {
   pos.push_back(-1), seq.push_back(2);
   auto rows = static_cast<int64_t>(pos.size());
   AttentionParams params{1 / std::sqrt(static_cast<float>(s.head_dim)), s.window, s.softcap};
-  return {"attention: " + std::string(s.what), 1e-5,
+  return {"attention: " + std::string(s.what),
+          1e-5,
           {t.random({rows, s.heads + 2, s.head_dim}, 31, 2), t.ints(pos), t.ints(seq),
            filled_pages(t, s, lengths, table, pages, 32), filled_pages(t, s, lengths, table, pages, 33),
            t.ints(table, {static_cast<int64_t>(lengths.size()), max_pages})},
@@ -114,8 +112,10 @@ CudaCase attention_case(TestCtx& t, const AttentionShape& s) {
 CudaCase append_case(TestCtx& t, DType dtype) {
   Tensor pages = t.empty(dtype, {2, 6, 3, 16, 72});
   std::memset(pages.raw(), 0, static_cast<size_t>(pages.bytes()));
-  return {"kv_append " + std::string(name(dtype)), 0,
-          {pages, t.random({5, 4, 72}, 41), t.random({5, 3, 72}, 42), t.ints({95, 0, 17, 16, 40})}, {},
+  return {"kv_append " + std::string(name(dtype)),
+          0,
+          {pages, t.random({5, 4, 72}, 41), t.random({5, 3, 72}, 42), t.ints({95, 0, 17, 16, 40})},
+          {},
           [](Ctx& c, const Inputs& in) {
             Shape shape{6, 3, 16, 72};
             KvPages halves{in[0].narrow(0, 0, 1).reshape(shape), in[0].narrow(0, 1, 1).reshape(shape)};
@@ -134,13 +134,17 @@ std::vector<CudaCase> rope_cases(TestCtx& t) {
     std::vector<int32_t> pos = {0, 1, 2, 77, 4095, 8191, 131071, 131071, 5};
     Tensor factors = t.random({s.rotary_dim / 2}, 12);
     for (int64_t i = 0; i < factors.numel(); ++i) factors.data<float>()[i] = 1 + 0.25f * static_cast<float>(i);
-    cases.push_back({"rope: " + std::string(s.what), 1e-6,
-                     {t.random({static_cast<int64_t>(pos.size()), s.heads + 1, s.head_dim}, 11), t.ints(pos), factors},
-                     {0, 1},
-                     [s](Ctx& c, const Inputs& in) {
-                       return rope(c, in[0].narrow(1, 1, s.heads), in[1],
-                                   {s.rotary_dim, s.base, s.interleaved, s.factors ? in[2] : Tensor(), s.position_scale});
-                     }, {}, {}});
+    cases.push_back(
+        {"rope: " + std::string(s.what),
+         1e-6,
+         {t.random({static_cast<int64_t>(pos.size()), s.heads + 1, s.head_dim}, 11), t.ints(pos), factors},
+         {0, 1},
+         [s](Ctx& c, const Inputs& in) {
+           RopeParams params{s.rotary_dim, s.base, s.interleaved, s.factors ? in[2] : Tensor(), s.position_scale};
+           return rope(c, in[0].narrow(1, 1, s.heads), in[1], params);
+         },
+         {},
+         {}});
   }
   return cases;
 }

@@ -52,7 +52,10 @@ void add_sums(CudaCase& test, DType type, const LinearShape& shape, const Tensor
 
 // A lane adds about in/32 products in float32, and then the lanes are added: 1e-6 of the terms' sum is 17 roundings.
 CudaCase linear_case(TestCtx& t, DType type, const LinearShape& s, unsigned seed) {
-  CudaCase test{"linear " + std::string(name(type)) + " " + Shape{s.rows, s.out, s.in}.text(), 1e-6, {}, {0}, {}, {}, {}};
+  CudaCase test;
+  test.what = "linear " + std::string(name(type)) + " " + Shape{s.rows, s.out, s.in}.text();
+  test.bound = 1e-6;
+  test.of_rows = {0};
   Tensor x = t.random({s.rows, s.in + (s.narrow_x ? 8 : 0)}, seed);
   test.in = {x, bytes_tensor(t, random_rows(type, s.out, s.in, seed + 1))};
   if (s.with_bias) test.in.push_back(t.random({s.out}, seed + 2));
@@ -67,36 +70,48 @@ CudaCase linear_case(TestCtx& t, DType type, const LinearShape& s, unsigned seed
 }  // namespace
 
 std::vector<CudaCase> pointwise_cases(TestCtx& t) {
+  using Step = Tensor (*)(Ctx&, const Inputs&);
+  struct Op {
+    const char* name;
+    double bound;
+    Step step;
+  };
+  const Op ops[] = {
+      {"add", 0, [](Ctx& c, const Inputs& in) { return add(c, in[0], in[1]); }},
+      {"scale", 0, [](Ctx& c, const Inputs& in) { return scale(c, in[0], 0.37f); }},
+      {"swiglu", 1e-6, [](Ctx& c, const Inputs& in) { return swiglu(c, in[0], in[1]); }},
+      {"geglu", 2e-6, [](Ctx& c, const Inputs& in) { return geglu(c, in[0], in[1]); }},
+      {"softcap", 1e-6, [](Ctx& c, const Inputs& in) { return softcap(c, in[0], 2.5f); }},
+  };
   std::vector<CudaCase> cases;
   for (Shape shape : {Shape{5, 1003}, Shape{1, 1}, Shape{300, 576}}) {
     Tensor a = t.random(shape, 1, 3), b = t.random(shape, 2, 3);
-    auto at = [&](const char* op) { return std::string(op) + " " + shape.text(); };
-    cases.push_back({at("add"), 0, {a, b}, {0, 1}, [](Ctx& c, const Inputs& in) { return add(c, in[0], in[1]); }, {}, {}});
-    cases.push_back({at("scale"), 0, {a}, {0}, [](Ctx& c, const Inputs& in) { return scale(c, in[0], 0.37f); }, {}, {}});
-    cases.push_back({at("swiglu"), 1e-6, {a, b}, {0, 1},
-                     [](Ctx& c, const Inputs& in) { return swiglu(c, in[0], in[1]); }, {}, {}});
-    cases.push_back({at("geglu"), 2e-6, {a, b}, {0, 1},
-                     [](Ctx& c, const Inputs& in) { return geglu(c, in[0], in[1]); }, {}, {}});
-    cases.push_back({at("softcap"), 1e-6, {a}, {0}, [](Ctx& c, const Inputs& in) { return softcap(c, in[0], 2.5f); }, {}, {}});
+    for (const Op& op : ops) {
+      cases.push_back({std::string(op.name) + " " + shape.text(), op.bound, {a, b}, {0, 1}, op.step, {}, {}});
+    }
   }
   return cases;
 }
 
 std::vector<CudaCase> norm_cases(TestCtx& t) {
+  auto plain = [](Ctx& c, const Inputs& in) { return rms_norm(c, in[0], in[2], 1e-5f); };
+  auto normed = [](Ctx& c, const Inputs& in) { return add_rms_norm(c, in[0], in[1], in[2], 1e-5f).normed; };
+  auto sum = [](Ctx& c, const Inputs& in) { return add_rms_norm(c, in[0], in[1], in[2], 1e-5f).sum; };
   std::vector<CudaCase> cases;
   for (Shape shape : {Shape{1, 576}, Shape{7, 3, 64}, Shape{5, 9}, Shape{2, 1}, Shape{3, 1003}, Shape{40, 5120}}) {
-    Tensor a = t.random(shape, 3, 3), b = t.random(shape, 4), w = t.random({shape[-1]}, 5);
-    cases.push_back({"rms_norm " + shape.text(), 3e-6, {a, w}, {0},
-                     [](Ctx& c, const Inputs& in) { return rms_norm(c, in[0], in[1], 1e-5f); }, {}, {}});
-    cases.push_back({"add_rms_norm " + shape.text(), 3e-6, {a, b, w}, {0, 1},
-                     [](Ctx& c, const Inputs& in) { return add_rms_norm(c, in[0], in[1], in[2], 1e-5f).normed; }, {}, {}});
-    cases.push_back({"sum of add_rms_norm " + shape.text(), 0, {a, b, w}, {0, 1},
-                     [](Ctx& c, const Inputs& in) { return add_rms_norm(c, in[0], in[1], in[2], 1e-5f).sum; }, {}, {}});
+    Inputs in = {t.random(shape, 3, 3), t.random(shape, 4), t.random({shape[-1]}, 5)};
+    cases.push_back({"rms_norm " + shape.text(), 3e-6, in, {0, 1}, plain, {}, {}});
+    cases.push_back({"add_rms_norm " + shape.text(), 3e-6, in, {0, 1}, normed, {}, {}});
+    cases.push_back({"sum of add_rms_norm " + shape.text(), 0, in, {0, 1}, sum, {}, {}});
   }
-  cases.push_back({"rms_norm of strided heads", 3e-6, {t.random({6, 5, 96}, 6), t.random({64}, 7)}, {0},
-                   [](Ctx& c, const Inputs& in) {
-                     return rms_norm(c, in[0].narrow(2, 16, 64).narrow(1, 1, 3), in[1], 1e-6f);
-                   }, {}, {}});
+  cases.push_back(
+      {"rms_norm of strided heads",
+       3e-6,
+       {t.random({6, 5, 96}, 6), t.random({64}, 7)},
+       {0},
+       [](Ctx& c, const Inputs& in) { return rms_norm(c, in[0].narrow(2, 16, 64).narrow(1, 1, 3), in[1], 1e-6f); },
+       {},
+       {}});
   return cases;
 }
 
@@ -105,14 +120,23 @@ std::vector<CudaCase> index_cases(TestCtx& t) {
   Tensor ids = t.ints({19, 0, 7, 7, -3, 500, 16});
   for (DType type : weight_types()) {
     int64_t dim = info(type).is_block ? 512 : 77;
-    cases.push_back({"embed " + std::string(name(type)), 0,
-                     {ids, bytes_tensor(t, random_rows(type, 20, dim, 8))}, {0},
+    cases.push_back({"embed " + std::string(name(type)),
+                     0,
+                     {ids, bytes_tensor(t, random_rows(type, 20, dim, 8))},
+                     {0},
                      [type, dim](Ctx& c, const Inputs& in) {
                        return embed(c, {{20, dim}, type, Layout::kFile, in[1]}, in[0]);
-                     }, {}, {}});
+                     },
+                     {},
+                     {}});
   }
-  cases.push_back({"rows", 0, {ids, t.random({20, 333}, 9)}, {0},
-                   [](Ctx& c, const Inputs& in) { return rows(c, in[1], in[0]); }, {}, {}});
+  cases.push_back({"rows",
+                   0,
+                   {ids, t.random({20, 333}, 9)},
+                   {0},
+                   [](Ctx& c, const Inputs& in) { return rows(c, in[1], in[0]); },
+                   {},
+                   {}});
   return cases;
 }
 
@@ -121,6 +145,7 @@ std::vector<CudaCase> linear_cases(TestCtx& t) {
   unsigned seed = 20;
   for (DType type : weight_types()) {
     cases.push_back(linear_case(t, type, {21, 37, 768, true, false}, seed += 3));
+    cases.push_back(linear_case(t, type, {35, 21, 512, false, false}, seed += 3));
     if (info(type).is_block) continue;
     cases.push_back(linear_case(t, type, {6, 5, 77, true, false}, seed += 3));
     cases.push_back(linear_case(t, type, {2, 3, 5, false, false}, seed += 3));

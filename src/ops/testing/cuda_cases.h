@@ -10,7 +10,7 @@ namespace hearth {
 
 struct CudaCase {
   std::string what;
-  double bound;                 // of |got - wanted| / magnitude; 0: bit for bit
+  double bound;  // of |got - wanted| / magnitude; 0: bit for bit
   std::vector<Tensor> in;
   std::vector<size_t> of_rows;  // inputs whose first dimension is the batch: the others are shared by all rows
   std::function<Tensor(Ctx&, const std::vector<Tensor>&)> step;

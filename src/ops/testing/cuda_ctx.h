@@ -8,7 +8,10 @@ namespace hearth {
 class CudaCtx {
  public:
   explicit CudaCtx(int64_t arena_bytes = 128 * MiB)
-      : memory_({DeviceKind::kCuda}), host_({DeviceKind::kCpu}), stream_(cuda::create_stream(0)), caps_(cuda::caps(0)),
+      : memory_({DeviceKind::kCuda}),
+        host_({DeviceKind::kCpu}),
+        stream_(cuda::create_stream(0)),
+        caps_(cuda::caps(0)),
         arena_(*memory_.allocate(arena_bytes, "arena")),
         c_{.device = {DeviceKind::kCuda}, .caps = caps_, .arena = arena_, .stream = stream_} {
     poison();

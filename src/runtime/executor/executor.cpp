@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <utility>
 
 #include "core/device/cuda.h"
 
@@ -90,24 +91,24 @@ bool Executor::is_active(const Lane& lane) const {
 
 // The planned step among those that may run now: in a lane of its own, and at a cut only of a higher class.
 Executor::Waiting* Executor::take_next(std::optional<WorkClass> above) {
-  std::vector<WaitingStep> views;
-  std::vector<std::list<Waiting*>::iterator> places;
+  views_.clear();
+  places_.clear();
   for (auto place = waiting_.begin(); place != waiting_.end(); ++place) {
     const Waiting& w = **place;
     WaitingStep view{.work_class = WorkClass::kBackground, .arrival = w.arrival};
     if (w.step) {
-      view = {.work_class = w.step->work_class, .lane_served_s = w.step->lane.served_s,
+      view = {.work_class = w.step->work_class, .lane_served_s = std::max(w.step->lane.served_s, virtual_s_),
               .deadline_s = w.step->deadline_s, .arrival = w.arrival};
     }
     bool may_run = !above || (w.step && view.work_class < *above && !is_active(w.step->lane));
     if (!may_run) continue;
-    views.push_back(view);
-    places.push_back(place);
+    views_.push_back(view);
+    places_.push_back(place);
   }
-  std::optional<size_t> chosen = plan_slice(views);
+  std::optional<size_t> chosen = plan_slice(views_);
   if (!chosen) return nullptr;
-  Waiting* next = *places[*chosen];
-  waiting_.erase(places[*chosen]);
+  Waiting* next = *places_[*chosen];
+  waiting_.erase(places_[*chosen]);
   return next;
 }
 
@@ -142,7 +143,19 @@ void Executor::run_step(const StepRequest& step) {
   };
   active_.push_back(&step.lane);
   Active active{active_};
-  const double start = now_s();
+  // Idle time earns nothing: a lane that comes back shares evenly from now on.
+  step.lane.served_s = virtual_s_ = std::max(step.lane.served_s, virtual_s_);
+  struct Account {
+    Executor& executor;
+    Lane& lane;
+    double start, outer_nested_s;
+    ~Account() {
+      const double elapsed = now_s() - start;
+      lane.served_s += elapsed - executor.nested_s_;
+      executor.nested_s_ = outer_nested_s + elapsed;
+    }
+  };
+  Account account{*this, step.lane, now_s(), std::exchange(nested_s_, 0)};
   {
     ThreadPool::Hold hold(pool_);
     Cutter cutter(*this, step);
@@ -154,9 +167,27 @@ void Executor::run_step(const StepRequest& step) {
       step.body(c);
     }
   }
-  step.lane.served_s += now_s() - start;
   steps_run_.fetch_add(1, std::memory_order_relaxed);
   check(step.lane.arena().is_empty(), "a lane's arena is empty when a step ends");
+}
+
+// One graph per slice. A capture that fails leaves the stream usable.
+std::vector<cuda::Graph> Executor::capture(const StepRequest& step, Ctx& c) {
+  std::vector<cuda::Graph> slices;
+  if constexpr (cuda::kBuilt) {
+    auto& cutter = static_cast<Cutter&>(*c.cut_point);
+    cutter.capture_into = &slices;
+    cuda::Graph::begin_capture(step.lane.stream());
+    try {
+      step.body(c);
+      slices.push_back(cuda::Graph::end_capture(step.lane.stream()));
+    } catch (...) {
+      cuda::Graph::abandon_capture(step.lane.stream());
+      throw;
+    }
+    cutter.capture_into = nullptr;
+  }
+  return slices;
 }
 
 // First run of a key eager, second captured and launched, later ones replayed slice by slice.
@@ -172,27 +203,20 @@ void Executor::run_captured(const StepRequest& step, Ctx& c) {
       if (entry) ++entry->eager_runs;
       return;
     }
-    if (entry->slices.empty()) {
-      std::vector<cuda::Graph> slices;
-      auto& cutter = static_cast<Cutter&>(*c.cut_point);
-      cutter.capture_into = &slices;
-      cuda::Graph::begin_capture(stream);
-      try {
-        step.body(c);
-        slices.push_back(cuda::Graph::end_capture(stream));
-      } catch (...) {
-        cuda::Graph::abandon_capture(stream);
-        throw;
-      }
-      cutter.capture_into = nullptr;
-      entry->slices = std::move(slices);
-    }
+    const bool is_new = entry->slices.empty();
+    const int64_t free_before = is_new ? cuda::memory_info(device_.index).free_bytes : 0;
+    if (is_new) entry->slices = capture(step, c);
     graphs.count_replay();
     for (size_t i = 0; i < entry->slices.size(); ++i) {
       if (i > 0) at_cut(step);
       entry->slices[i].launch(stream);
     }
     cuda::synchronize(device_.index, stream);
+    if (is_new) {
+      // The driver takes memory for a graph when it is first launched.
+      const int64_t taken = free_before - cuda::memory_info(device_.index).free_bytes;
+      graphs.add_driver_bytes(*entry, std::max<int64_t>(taken, 0));
+    }
   }
 }
 

@@ -66,6 +66,7 @@ class Executor {
   bool is_active(const Lane& lane) const;
   void run_waiting(Waiting& waiting);
   void run_step(const StepRequest& step);
+  std::vector<cuda::Graph> capture(const StepRequest& step, Ctx& c);
   void run_captured(const StepRequest& step, Ctx& c);
   void at_cut(const StepRequest& step);
   void finish(Waiting& waiting);
@@ -76,9 +77,15 @@ class Executor {
   std::mutex mutex_;
   std::condition_variable work_arrived_, work_done_;
   std::list<Waiting*> waiting_;
+  // take_next()'s working lists, kept so that a steady step takes nothing from the heap; guarded by mutex_
+  std::vector<WaitingStep> views_;
+  std::vector<std::list<Waiting*>::iterator> places_;
   uint64_t arrivals_ = 0;
   bool stop_ = false;
-  std::vector<const Lane*> active_;  // lanes with a step in progress, outermost first; owner thread only
+  // Owner thread only.
+  std::vector<const Lane*> active_;  // lanes with a step in progress, outermost first
+  double virtual_s_ = 0;             // what the lane served last had been given: where a lane that was idle starts
+  double nested_s_ = 0;              // time of steps that ran inside the current one
   std::atomic<uint64_t> steps_run_{0}, steps_at_cuts_{0};
   std::thread owner_;
 };

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <future>
 
 #include "core/device/allocator.h"
@@ -72,6 +73,35 @@ TEST_F(ExecutorTest, ThrowingStepFailsAlone) {
   ASSERT_FALSE(failed);
   EXPECT_EQ(failed.error().message(), "broken");
   EXPECT_TRUE(run(low_, WorkClass::kBatch, [](Ctx&) {}));
+}
+
+// A lane that was idle, or is new, has no claim on the time it did not use; and a step is not charged for others that
+// ran at its cuts.
+TEST_F(ExecutorTest, IdleTimeEarnsNothingAndNestedStepsAreChargedOnce) {
+  auto spin = [](double seconds) {
+    const auto end = std::chrono::steady_clock::now() + std::chrono::duration<double>(seconds);
+    while (std::chrono::steady_clock::now() < end) {
+    }
+  };
+  for (int i = 0; i < 5; ++i) ASSERT_TRUE(run(low_, WorkClass::kBatch, [&](Ctx&) { spin(0.01); }));
+  EXPECT_GE(low_.served_s, 0.05);
+  ASSERT_TRUE(run(high_, WorkClass::kInteractive, [](Ctx&) {}));
+  EXPECT_GE(high_.served_s, 0.04) << "starts where the lane served last began";
+
+  std::promise<void> started;
+  const double before = low_.served_s;
+  const auto begin = std::chrono::steady_clock::now();
+  auto low = std::async(std::launch::async, [&] {
+    return run(low_, WorkClass::kBatch, [&](Ctx& c) {
+      started.set_value();
+      while (executor_.steps_run_at_cuts() == 0) c.cut();
+    });
+  });
+  started.get_future().wait();
+  ASSERT_TRUE(run(high_, WorkClass::kInteractive, [&](Ctx&) { spin(0.2); }));
+  ASSERT_TRUE(low.get());
+  const double elapsed = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  EXPECT_LE(low_.served_s - before, elapsed - 0.2);
 }
 
 TEST_F(ExecutorTest, LeakedArenaMemoryIsABug) {

@@ -38,8 +38,9 @@ Batch view_batch(const Tensor& staging, const Offsets& at, const BatchSizes& siz
 
 }  // namespace
 
-int64_t batch_buffer_bytes(const BatchCapacity& capacity) {
-  return row_bytes(DType::kI32, Offsets(capacity).total) + row_bytes(DType::kF32, capacity.seqs * capacity.vocab);
+int64_t batch_buffer_bytes(const BatchCapacity& capacity, Device device) {
+  return allocation_bytes(device, row_bytes(DType::kI32, Offsets(capacity).total)) +
+         allocation_bytes(device, row_bytes(DType::kF32, capacity.seqs * capacity.vocab));
 }
 
 Batch meta_batch(const BatchSizes& sizes, int groups, RawAllocator& meta) {

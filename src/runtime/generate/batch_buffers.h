@@ -19,7 +19,7 @@ struct BatchCapacity {
 };
 
 /// Bytes BatchBuffers leases on the device.
-int64_t batch_buffer_bytes(const BatchCapacity& capacity);
+int64_t batch_buffer_bytes(const BatchCapacity& capacity, Device device);
 
 /// A batch of these sizes on Meta, for measuring a step. `storage` backs it and needs no bytes.
 Batch meta_batch(const BatchSizes& sizes, int groups, RawAllocator& meta);

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <memory>
 
+#include "core/base/check.h"
 #include "runtime/generate/sampler.h"
 #include "runtime/generate/stats.h"
 
@@ -17,6 +18,7 @@ SchedulerLimits without_reuse(LoadedModel& model) {
 }
 
 void run(LoadedModel& model, std::span<const Scheduler::Piece> pieces) {
+  check(!pieces.empty(), "the state has room for a piece of some sequence");
   model.step(pieces, WorkClass::kInteractive, [] { return false; }).value();
 }
 

@@ -11,15 +11,16 @@
 namespace hearth {
 namespace {
 
-// Pages of one layer as tensors over one storage each.
-State make_state(const StateSpec& spec, const SchedulerLimits& limits, DType dtype, Allocator& memory,
-                 std::string_view holder) {
+// Every layer's keys and values, one after the other over one slab of state_bytes().
+State make_state(const StateSpec& spec, const SchedulerLimits& limits, DType dtype, const StorageRef& slab) {
   State state;
   state.group_of_layer = spec.group_of_layer;
+  int64_t offset = 0;
   for (int group : spec.group_of_layer) {
     Shape shape{limits.pages[group], spec.kv_heads, limits.page_tokens, spec.head_dim};
-    KvPages pages{memory.tensor(dtype, shape, holder).value(), memory.tensor(dtype, shape, holder).value()};
-    state.layers.push_back(std::move(pages));
+    const int64_t bytes = row_bytes(dtype, shape.numel());
+    state.layers.push_back({Tensor(slab, dtype, shape, offset), Tensor(slab, dtype, shape, offset + bytes)});
+    offset += 2 * bytes;
   }
   return state;
 }
@@ -73,13 +74,19 @@ void LoadedModel::read_text(const Checkpoint& checkpoint) {
                    ? text::Tokenizer::from_gguf(checkpoint.config)
                    : text::Tokenizer::from_json(checkpoint.tokenizer, checkpoint.tokenizer_config);
   std::string source = options_.chat_template.empty() ? checkpoint.chat_template() : options_.chat_template;
-  if (source.empty()) return;
+  if (source.empty()) {
+    template_problem_ = fmt::format("model '{}' has no chat template; use /v1/completions or set chat_template in its "
+                                    "profile", name());
+    return;
+  }
   Result<text::Template> parsed = text::Template::parse(source);
   // A broken template spoils chat only; the model still completes text.
   if (parsed) {
     template_ = std::move(*parsed);
   } else {
-    log::warn("{}: chat template does not parse, chat requests will be refused: {}", name(), parsed.error().message());
+    template_problem_ = fmt::format("model '{}' has a chat template that does not parse: {}; use /v1/completions or set "
+                                    "another chat_template in its profile", name(), parsed.error().message());
+    log::warn("{}", template_problem_);
   }
 }
 
@@ -90,8 +97,9 @@ void LoadedModel::size_everything(const LanguageModel& sized, const Weights& siz
     log::warn("{}: context {} is beyond the {} the model was made for; using {}", name(), context, own, own);
     context = own;
   }
-  int64_t state_tokens = options_.state_tokens > 0 ? options_.state_tokens : 2 * context;
-  state_tokens = std::clamp(state_tokens, context, std::max<int64_t>(options_.parallel, 1) * context);
+  const int64_t whole = round_up(context, options_.page_tokens);  // a page belongs to one sequence
+  int64_t state_tokens = options_.state_tokens > 0 ? options_.state_tokens : 2 * whole;
+  state_tokens = std::clamp(state_tokens, whole, std::max<int64_t>(options_.parallel, 1) * whole);
   limits_ = {.max_rows = options_.max_rows, .max_running = options_.parallel, .page_tokens = options_.page_tokens,
              .context = context, .pages = page_counts(sized.state_spec(), options_, state_tokens)};
 
@@ -100,8 +108,12 @@ void LoadedModel::size_everything(const LanguageModel& sized, const Weights& siz
     sizes_.state_bytes += limits_.pages[g] * sized.state_spec().page_bytes(static_cast<int>(g), options_.page_tokens,
                                                                           options_.state_dtype);
   }
-  sizes_.batch_bytes = batch_buffer_bytes(batch_capacity(sized));
   sizes_.arena_bytes = measure_arena(sized);
+  const Device device = executor_.device();
+  for (int64_t* bytes : {&sizes_.weights_bytes, &sizes_.state_bytes, &sizes_.arena_bytes}) {
+    *bytes = allocation_bytes(device, *bytes);
+  }
+  sizes_.batch_bytes = batch_buffer_bytes(batch_capacity(sized), device);
 }
 
 BatchCapacity LoadedModel::batch_capacity(const LanguageModel& model) const {
@@ -113,7 +125,7 @@ BatchCapacity LoadedModel::batch_capacity(const LanguageModel& model) const {
 // The peak of the widest step, and of the narrowest: a kernel may take more scratch for one row than for many.
 int64_t LoadedModel::measure_arena(const LanguageModel& sized) const {
   RawAllocator meta({DeviceKind::kMeta});
-  State state = make_state(sized.state_spec(), limits_, options_.state_dtype, meta, "sizing");
+  State state = make_state(sized.state_spec(), limits_, options_.state_dtype, *meta.allocate(sizes_.state_bytes, "sizing"));
   int64_t peak = 0;
   const int64_t max_pages = ceil_div(limits_.context, limits_.page_tokens);
   for (int64_t rows = limits_.max_rows; rows >= 1; rows /= 2) {
@@ -129,8 +141,10 @@ int64_t LoadedModel::measure_arena(const LanguageModel& sized) const {
 }
 
 void LoadedModel::take_memory(const LanguageModel& sized, Allocator& memory) {
+  memory_ = &memory;
   slab_ = memory.allocate(sizes_.weights_bytes, "weights " + name()).value();
-  state_ = make_state(sized.state_spec(), limits_, options_.state_dtype, memory, "state " + name());
+  state_ = make_state(sized.state_spec(), limits_, options_.state_dtype,
+                      memory.allocate(sizes_.state_bytes, "state " + name()).value());
   lane_ = std::make_unique<Lane>(name(), memory.device(),
                                  memory.allocate(sizes_.arena_bytes, "arena " + name()).value());
   buffers_ = std::make_unique<BatchBuffers>(memory, batch_capacity(sized), "batch " + name());
@@ -142,13 +156,28 @@ Result<void> LoadedModel::step(std::span<const Scheduler::Piece> pieces, WorkCla
   auto body = [&](Ctx& c) { copy_into(c, model_->forward(c, batch, state_), buffers_->logits()); };
   const BatchSizes& s = batch.sizes;
   const auto key = static_cast<uint64_t>(((s.rows * 4096 + s.seqs) * 4096 + s.keep) * 65536 + s.max_pages);
+  const int64_t graph_bytes = lane_->graphs().driver_bytes();
   Result<void> done = executor_.run({.lane = *lane_, .work_class = work_class, .graph_key = key, .body = body,
                                      .is_cancelled = is_cancelled, .observer = observer});
   if (!done) return done;
+  if (lane_->graphs().driver_bytes() != graph_bytes) book_graphs();
   int64_t kept = 0;
   for (const Scheduler::Piece& piece : pieces) kept += piece.kept_rows();
   buffers_->fetch_logits(kept, lane_->stream());
   return {};
+}
+
+// What the driver keeps for captured steps. Where the pool has no room for it the graphs go: steps then run eagerly.
+void LoadedModel::book_graphs() {
+  graphs_lease_ = {};
+  Result<StorageRef> lease = memory_->book(lane_->graphs().driver_bytes(), "graphs " + name());
+  if (lease) {
+    graphs_lease_ = std::move(*lease);
+    return;
+  }
+  log::warn("{}: no room for captured steps, running without: {}", name(), lease.error().message());
+  lane_->graphs().set_enabled(false);
+  lane_->graphs().clear();
 }
 
 }  // namespace hearth

@@ -53,6 +53,8 @@ class LoadedModel {
   const text::Tokenizer& tokenizer() const { return *tokenizer_; }
   /// Nothing when the model came without one.
   const std::optional<text::Template>& chat_template() const { return template_; }
+  /// Why there is none, and what to do.
+  const std::string& template_problem() const { return template_problem_; }
   int64_t context() const { return limits_.context; }
   const SchedulerLimits& scheduler_limits() const { return limits_; }
   const ModelSizes& sizes() const { return sizes_; }
@@ -74,18 +76,21 @@ class LoadedModel {
   int64_t measure_arena(const LanguageModel& sized) const;
   BatchCapacity batch_capacity(const LanguageModel& model) const;
   void take_memory(const LanguageModel& sized, Allocator& memory);
+  void book_graphs();
 
   LoadOptions options_;
   Executor& executor_;
+  Allocator* memory_ = nullptr;  // outlives the model
   SchedulerLimits limits_;
   ModelSizes sizes_;
-  StorageRef slab_;
+  StorageRef slab_, graphs_lease_;
   State state_;
   std::unique_ptr<Lane> lane_;
   std::unique_ptr<BatchBuffers> buffers_;
   std::unique_ptr<LanguageModel> model_;
   std::shared_ptr<const text::Tokenizer> tokenizer_;
   std::optional<text::Template> template_;
+  std::string template_problem_;
 };
 
 }  // namespace hearth

@@ -1,6 +1,7 @@
 #include "runtime/generate/model_worker.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "core/base/log.h"
 
@@ -34,6 +35,7 @@ struct ModelWorker::Active {
   PreparedRequest prepared;
   std::vector<std::unique_ptr<Choice>> choices;
   int64_t max_tokens = 0;
+  std::vector<TokenLogprob> prompt_logprobs;  // when the echo has them; the first token's is not a number
   double started_s = 0, first_token_s = 0, last_token_s = 0;
   bool is_cancelled = false, is_done = false;
 
@@ -99,11 +101,17 @@ void ModelWorker::loop() {
     Inbox inbox = wait_for_inbox();
     {
       std::lock_guard lock(mutex_);
-      if (stop_ && active_.empty() && inbox.requests.empty()) return;
+      if (stop_ && active_.empty() && inbox.requests.empty() && inbox_.requests.empty()) return;
     }
-    take_inbox(std::move(inbox));
-    drop_cancelled();
-    if (!scheduler_.is_idle()) run_one_step();
+    try {
+      take_inbox(std::move(inbox));
+      drop_cancelled();
+      if (!scheduler_.is_idle()) run_one_step();
+    } catch (const Error& e) {
+      fail_everything(e);
+    } catch (const std::exception& e) {
+      fail_everything(Error(Code::kInternal, e.what()));
+    }
     retire();
     publish_pages();
   }
@@ -115,42 +123,60 @@ ModelWorker::Inbox ModelWorker::wait_for_inbox() {
   arrived_.wait(lock, [&] {
     return stop_ || !scheduler_.is_idle() || !inbox_.requests.empty() || !inbox_.cancelled.empty() || inbox_.cancel_all;
   });
+  if (inbox_.cancel_all) cancel_step_ = false;
   return std::exchange(inbox_, {});
 }
 
 void ModelWorker::take_inbox(Inbox inbox) {
-  for (PreparedRequest& request : inbox.requests) begin(std::move(request));
+  for (PreparedRequest& request : inbox.requests) {
+    active_.push_back(std::make_unique<Active>());
+    active_.back()->prepared = std::move(request);
+  }
   for (auto& active : active_) {
     if (inbox.cancelled.count(active->prepared.request.id)) active->is_cancelled = true;
+    if (active->choices.empty() && !active->is_cancelled) begin(*active);
   }
   if (!inbox.cancel_all) return;
-  cancel_step_ = false;
   for (auto& active : active_) {
     active->send(Failed{Error(Code::kCancelled, "the server is stopping or the model was unloaded")});
     active->is_cancelled = true;
   }
 }
 
-void ModelWorker::begin(PreparedRequest prepared) {
-  auto active = std::make_unique<Active>();
-  active->prepared = std::move(prepared);
-  const GenerateRequest& request = active->prepared.request;
-  const auto prompt = static_cast<int64_t>(active->prepared.tokens.size());
-  active->max_tokens = std::min(request.max_tokens.value_or(model_.context()), model_.context() - prompt);
-  active->started_s = steady_s();
-  stats_.queue_s.add(active->started_s - active->prepared.submitted_s);
-  for (int i = 0; i < request.choices; ++i) {
-    active->choices.push_back(std::make_unique<Choice>(i, active->prepared, model_.tokenizer()));
-    Sequence& sequence = active->choices.back()->sequence;
-    if (i > 0) sequence.waits_for = &active->choices[0]->sequence;
+void ModelWorker::begin(Active& active) {
+  const GenerateRequest& request = active.prepared.request;
+  const auto prompt = static_cast<int64_t>(active.prepared.tokens.size());
+  active.max_tokens = std::min(request.max_tokens.value_or(model_.context()), model_.context() - prompt);
+  active.started_s = steady_s();
+  stats_.queue_s.add(active.started_s - active.prepared.submitted_s);
+  for (int i = 0; i < std::max(request.choices, 1); ++i) {
+    active.choices.push_back(std::make_unique<Choice>(i, active.prepared, model_.tokenizer()));
+    Sequence& sequence = active.choices.back()->sequence;
+    if (i > 0) sequence.waits_for = &active.choices[0]->sequence;
     scheduler_.add(sequence);
   }
-  active->send(Started{model_.name(), prompt});
-  if (request.echo) {
-    const std::string text = model_.tokenizer().decode(active->prepared.tokens, {.skip_special = true});
-    for (const auto& choice : active->choices) active->send(Delta{choice->index, text, {}});
+  active.send(Started{model_.name(), prompt});
+  if (!request.echo) return;
+  if (!request.logprobs) return send_echo(active);
+  active.choices[0]->sequence.scores_prompt = true;
+  TokenLogprob first{.token = active.prepared.tokens[0], .text = {}, .logprob = NAN, .top = {}, .top_text = {}};
+  if (!model_.tokenizer().is_special(first.token)) first.text = model_.tokenizer().piece(first.token);
+  active.prompt_logprobs.push_back(std::move(first));
+}
+
+void ModelWorker::send_echo(Active& active) {
+  const auto* words = std::get_if<std::string>(&active.prepared.request.prompt);
+  const std::string text = words ? *words : model_.tokenizer().decode(active.prepared.tokens, {.skip_special = true});
+  for (const auto& choice : active.choices) active.send(Delta{choice->index, text, active.prompt_logprobs});
+}
+
+// Those cancelled while a step ran are not sent its tokens; the next round drops them.
+void ModelWorker::mark_cancelled() {
+  std::lock_guard lock(mutex_);
+  if (inbox_.cancelled.empty()) return;
+  for (auto& active : active_) {
+    if (inbox_.cancelled.count(active->prepared.request.id)) active->is_cancelled = true;
   }
-  active_.push_back(std::move(active));
 }
 
 void ModelWorker::drop_cancelled() {
@@ -189,13 +215,38 @@ void ModelWorker::run_one_step() {
 
 void ModelWorker::commit_step(const std::vector<Scheduler::Piece>& pieces) {
   scheduler_.commit(pieces);
+  mark_cancelled();
   int64_t row = 0;
   for (const Scheduler::Piece& piece : pieces) {
-    if (!piece.is_sampled()) continue;
+    const int64_t first_row = std::exchange(row, row + piece.kept_rows());
+    if (row == first_row) continue;
     Choice* choice = nullptr;
     Active* active = owner_of(piece.sequence, &choice);
-    accept_token(*active, *choice, model_.buffers().logits_row(row++));
+    if (active->is_cancelled) continue;
+    if (piece.keeps_all) score_prompt(*active, piece, first_row);
+    if (piece.is_sampled()) accept_token(*active, *choice, model_.buffers().logits_row(row - 1));
   }
+}
+
+// Each row of the first choice tells how likely the prompt's next token was. A preempted prompt comes by twice.
+void ModelWorker::score_prompt(Active& active, const Scheduler::Piece& piece, int64_t first_row) {
+  std::vector<TokenLogprob>& scored = active.prompt_logprobs;
+  const std::vector<int32_t>& tokens = active.prepared.tokens;
+  for (int64_t i = 0; i < piece.count && scored.size() < tokens.size(); ++i) {
+    if (piece.first + i + 1 != std::ssize(scored)) continue;
+    scored.push_back(describe(model_.buffers().logits_row(first_row + i), tokens[scored.size()],
+                              active.prepared.request.top_logprobs));
+  }
+  if (!piece.is_sampled()) return;
+  piece.sequence->scores_prompt = false;
+  send_echo(active);
+}
+
+TokenLogprob ModelWorker::describe(std::span<const float> logits, int32_t token, int alternatives) const {
+  TokenLogprob entry = token_logprob(logits, token, alternatives);
+  entry.text = model_.tokenizer().piece(token);
+  for (const auto& [other, logprob] : entry.top) entry.top_text.push_back(model_.tokenizer().piece(other));
+  return entry;
 }
 
 void ModelWorker::accept_token(Active& active, Choice& choice, std::span<const float> logits) {
@@ -214,25 +265,21 @@ void ModelWorker::accept_token(Active& active, Choice& choice, std::span<const f
   choice.sequence.tokens.push_back(token);
   if (!request.ignore_end && model_.tokenizer().is_end(token)) return finish_choice(active, choice, FinishReason::kStop);
 
-  if (request.logprobs) {
-    TokenLogprob entry = token_logprob(logits, token, request.top_logprobs);
-    entry.text = model_.tokenizer().piece(token);
-    for (const auto& [other, logprob] : entry.top) entry.top_text.push_back(model_.tokenizer().piece(other));
-    choice.held_logprobs.push_back(std::move(entry));
-  }
+  if (request.logprobs) choice.held_logprobs.push_back(describe(logits, token, request.top_logprobs));
   StopMatcher::Out out = choice.stops.push(choice.decoder.push(token));
   if (!out.text.empty()) {
     active.send(Delta{choice.index, std::move(out.text), std::exchange(choice.held_logprobs, {})});
   }
   if (out.is_stopped) {
-    choice.stops.flush();
+    // What follows the stop string is dropped, half a character in the decoder too.
+    choice.decoder.flush();
     return finish_choice(active, choice, FinishReason::kStop);
   }
   if (choice.generated() >= active.max_tokens) finish_choice(active, choice, FinishReason::kLength);
 }
 
 void ModelWorker::finish_choice(Active& active, Choice& choice, FinishReason reason) {
-  // A stop string swallowed by flush() above leaves nothing here; otherwise what was held back is real text.
+  // After a stop string nothing is held back; otherwise what was is real text.
   StopMatcher::Out out = choice.stops.push(choice.decoder.flush());
   std::string rest = out.is_stopped ? out.text : out.text + choice.stops.flush();
   if (!rest.empty() || !choice.held_logprobs.empty()) {
@@ -264,16 +311,23 @@ void ModelWorker::finish_request(Active& active) {
 void ModelWorker::fail_step(const std::vector<Scheduler::Piece>& pieces, const Error& error) {
   log::error("{}: a step failed: {}", model_.name(), error.message());
   if (error.code() == Code::kInternal || error.code() == Code::kDevice) is_broken_ = true;
-  for (const Scheduler::Piece& piece : pieces) {
-    Active* active = owner_of(piece.sequence, nullptr);
-    if (active->is_done) continue;
-    for (auto& choice : active->choices) {
-      if (!choice->is_finished) scheduler_.remove(choice->sequence);
-    }
-    active->is_done = true;
-    ++stats_.failed;
-    active->send(Failed{error});
+  for (const Scheduler::Piece& piece : pieces) fail(*owner_of(piece.sequence, nullptr), error);
+}
+
+void ModelWorker::fail_everything(const Error& error) {
+  log::error("{}: {}", model_.name(), error.message());
+  is_broken_ = true;
+  for (auto& active : active_) fail(*active, error);
+}
+
+void ModelWorker::fail(Active& active, const Error& error) {
+  if (active.is_done) return;
+  for (auto& choice : active.choices) {
+    if (!choice->is_finished) scheduler_.remove(choice->sequence);
   }
+  active.is_done = true;
+  ++stats_.failed;
+  active.send(Failed{error});
 }
 
 ModelWorker::Active* ModelWorker::owner_of(const Sequence* sequence, Choice** choice) {

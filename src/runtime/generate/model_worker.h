@@ -1,6 +1,7 @@
 // ModelWorker: the loop that answers requests with one loaded model. Its thread alone touches scheduler, sequences and
 // samplers; other threads hand it prepared requests and cancellations through an inbox. A step that fails fails the
-// requests in it and nobody else; a bug (check) marks the worker broken, so that the engine reloads the model.
+// requests in it and nobody else; a bug (check) marks the worker broken, so that the engine reloads the model. A bug in
+// the loop itself fails every request it has.
 #pragma once
 #include <atomic>
 #include <condition_variable>
@@ -36,7 +37,7 @@ class ModelWorker {
   ModelWorker(const ModelWorker&) = delete;
 
   void submit(PreparedRequest request);
-  /// Ends a request at the next cut; nothing more is sent to its sink.
+  /// Ends a request at the next cut. Nothing more is sent to its sink but an event that is on its way already.
   void cancel(const std::string& id);
   /// Ends every request with kCancelled.
   void cancel_all();
@@ -65,14 +66,20 @@ class ModelWorker {
   void loop();
   Inbox wait_for_inbox();
   void take_inbox(Inbox inbox);
-  void begin(PreparedRequest request);
+  void begin(Active& active);
+  void mark_cancelled();
   void drop_cancelled();
   void run_one_step();
   void commit_step(const std::vector<Scheduler::Piece>& pieces);
+  void score_prompt(Active& active, const Scheduler::Piece& piece, int64_t first_row);
+  void send_echo(Active& active);
+  TokenLogprob describe(std::span<const float> logits, int32_t token, int alternatives) const;
   void accept_token(Active& active, Choice& choice, std::span<const float> logits);
   void finish_choice(Active& active, Choice& choice, FinishReason reason);
   void finish_request(Active& active);
   void fail_step(const std::vector<Scheduler::Piece>& pieces, const Error& error);
+  void fail_everything(const Error& error);
+  void fail(Active& active, const Error& error);
   void retire();
   void publish_pages();
   Active* owner_of(const Sequence* sequence, Choice** choice);

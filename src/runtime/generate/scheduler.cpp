@@ -45,21 +45,20 @@ std::vector<Scheduler::Piece> Scheduler::plan() {
       if (plan_piece(*sequence, rows_left, pieces)) rows_left -= pieces.back().count;
     }
   }
-  while (rows_left > 0 && !waiting_.empty() && running() < limits_.max_running) {
+  while (rows_left > 0 && !waiting_.empty() && running() < limits_.max_running && unclaimed_logit_rows(pieces) > 0) {
     Sequence* next = waiting_.front();
     if (next->waits_for && next->waits_for->computed < next->prompt_tokens) break;
-    waiting_.pop_front();
-    start(*next);
-    if (!plan_piece(*next, rows_left, pieces)) break;
+    if (!start(*next, rows_left) || !plan_piece(*next, rows_left, pieces)) break;
     rows_left -= pieces.back().count;
   }
+  check(!pieces.empty() || !running_.empty() || waiting_.empty(), "a sequence alone fits the pages; admission saw to it");
   return pieces;
 }
 
-// Takes a sequence from waiting to running, behind whatever the prefix cache already has of it.
-void Scheduler::start(Sequence& sequence) {
-  sequence.waits_for = nullptr;
-  if (limits_.reuse_prefixes) {
+// Takes the first waiting sequence to running, behind whatever the prefix cache already has of it. False, and nothing
+// changed, when its first piece has no room: others run on, and it must not be preempted again every step meanwhile.
+bool Scheduler::start(Sequence& sequence, int64_t rows) {
+  if (limits_.reuse_prefixes && !sequence.scores_prompt) {
     // At least one token is computed, or there would be no logits.
     int64_t most = (static_cast<int64_t>(sequence.tokens.size()) - 1) / limits_.page_tokens;
     for (const PrefixCache::Block& block : cache_.find(sequence.tokens, most)) {
@@ -68,19 +67,47 @@ void Scheduler::start(Sequence& sequence) {
     }
     sequence.registered_blocks = static_cast<int64_t>(sequence.pages.size());
     sequence.computed = sequence.registered_blocks * limits_.page_tokens;
-    if (sequence.preemptions == 0) sequence.cached_tokens = std::min(sequence.computed, sequence.prompt_tokens);
   }
+  if (!has_room_for(sequence, sequence.computed + std::min(sequence.uncomputed(), rows))) {
+    drop_pages(sequence);
+    return false;
+  }
+  if (sequence.preemptions == 0) sequence.cached_tokens = std::min(sequence.computed, sequence.prompt_tokens);
   auto place = std::find_if(running_.begin(), running_.end(),
                             [&](const Sequence* other) { return other->arrival > sequence.arrival; });
   running_.insert(place, &sequence);
+  sequence.waits_for = nullptr;
+  waiting_.pop_front();
+  return true;
+}
+
+// Whether free pages and pages only the cache holds cover the first `tokens` tokens, without preempting anybody.
+bool Scheduler::has_room_for(const Sequence& sequence, int64_t tokens) const {
+  const int64_t blocks = ceil_div(tokens, limits_.page_tokens) - static_cast<int64_t>(sequence.pages.size());
+  for (size_t g = 0; g < pools_.size(); ++g) {
+    if (pools_[g].free_pages() < blocks && pools_[g].free_pages() + cache_.evictable(static_cast<int>(g)) < blocks) {
+      return false;
+    }
+  }
+  return true;
+}
+
+// There is a row of logits for each sequence that may run; those that neither the planned pieces use nor a running
+// sequence still to be planned may need can score prompt tokens.
+int64_t Scheduler::unclaimed_logit_rows(const std::vector<Piece>& pieces) const {
+  int64_t claimed = running() - static_cast<int64_t>(pieces.size());
+  for (const Piece& piece : pieces) claimed += piece.kept_rows();
+  return limits_.max_running - claimed;
 }
 
 bool Scheduler::plan_piece(Sequence& sequence, int64_t rows_left, std::vector<Piece>& pieces) {
+  const bool keeps_all = sequence.scores_prompt && sequence.computed < sequence.prompt_tokens;
   int64_t count = std::min(sequence.uncomputed(), rows_left);
+  if (keeps_all) count = std::min(count, 1 + unclaimed_logit_rows(pieces));
   check(count > 0, "a running sequence has something to compute");
   drop_behind_windows(sequence);
   if (!make_room_for(sequence, sequence.computed + count, pieces)) return false;
-  pieces.push_back({&sequence, sequence.computed, count});
+  pieces.push_back({&sequence, sequence.computed, count, keeps_all});
   return true;
 }
 

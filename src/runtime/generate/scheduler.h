@@ -30,7 +30,7 @@ class Scheduler {
   struct Piece {  // tokens [first, first + count) of a sequence
     Sequence* sequence = nullptr;
     int64_t first = 0, count = 0;
-    bool keeps_all = false;  // every row's logits are wanted (perplexity), not just the last one's
+    bool keeps_all = false;  // every row's logits are wanted (to score a text), not just the last one's
 
     /// The last row's logits are wanted: the piece reaches the end of what is known.
     bool is_sampled() const { return first + count == static_cast<int64_t>(sequence->tokens.size()); }
@@ -57,6 +57,7 @@ class Scheduler {
   void drop_cache() { cache_.clear(); }
 
  private:
+  int64_t unclaimed_logit_rows(const std::vector<Piece>& pieces) const;
   bool plan_piece(Sequence& sequence, int64_t rows_left, std::vector<Piece>& pieces);
   bool reserve(Sequence& sequence, int64_t tokens);
   bool take_block(BlockPages& block);
@@ -65,7 +66,8 @@ class Scheduler {
   void preempt(Sequence& sequence);
   void drop_behind_windows(Sequence& sequence);
   void drop_pages(Sequence& sequence);
-  void start(Sequence& sequence);
+  bool start(Sequence& sequence, int64_t rows);
+  bool has_room_for(const Sequence& sequence, int64_t tokens) const;
   void register_blocks(Sequence& sequence);
 
   const StateSpec spec_;

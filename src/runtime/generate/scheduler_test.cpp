@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
 #include <memory>
 #include <numeric>
 #include <random>
@@ -101,6 +102,22 @@ TEST(Scheduler, TheYoungestGivesWayAndComesBack) {
   EXPECT_EQ(scheduler.free_pages(), scheduler.total_pages());
 }
 
+// It waits until there is room instead of coming and going every step, and the cache is not emptied for its attempts.
+TEST(Scheduler, AWaitingSequenceIsNotPreemptedAgainAndAgain) {
+  Scheduler scheduler(full_spec(), limits(8, 16));
+  auto old = sequence(12), young = sequence(11, 100);
+  scheduler.add(*old);
+  scheduler.add(*young);
+  while (scheduler.preemptions() == 0) run(scheduler, scheduler.plan());
+  while (std::ssize(old->tokens) < 30) run(scheduler, scheduler.plan());
+  EXPECT_EQ(scheduler.preemptions(), 1u);
+  EXPECT_EQ(scheduler.waiting(), 1);
+  scheduler.remove(*old);
+  run(scheduler, scheduler.plan());
+  EXPECT_GT(young->computed, 0);
+  scheduler.remove(*young);
+}
+
 TEST(Scheduler, PagesBehindAWindowAreFreed) {
   StateSpec spec{.groups = {{StateKind::kWindowPages, 8}}, .group_of_layer = {0}, .kv_heads = 1, .head_dim = 8};
   SchedulerLimits l = limits(8, 4);
@@ -150,6 +167,33 @@ TEST(Scheduler, RandomTrafficInTooFewPagesNeverDeadlocksOrLeaks) {
     scheduler.drop_cache();
     EXPECT_EQ(scheduler.free_pages(), scheduler.total_pages()) << "seed " << seed;
   }
+}
+
+TEST(Scheduler, ScoredPromptsShareTheRowsOfLogits) {
+  const SchedulerLimits few = limits(64, 16, 4);
+  Scheduler scheduler(full_spec(), few);
+  auto a = sequence(10), b = sequence(10), c = sequence(10, 100), d = sequence(3, 200);
+  a->scores_prompt = b->scores_prompt = c->scores_prompt = true;
+  for (Sequence* s : {a.get(), b.get(), c.get(), d.get()}) scheduler.add(*s);
+  std::map<const Sequence*, int64_t> scored;
+  auto is_reading = [](const auto& s) { return s->computed < s->prompt_tokens; };
+  for (int step = 0; step < 60 && (is_reading(a) || is_reading(b) || is_reading(c)); ++step) {
+    auto pieces = scheduler.plan();
+    int64_t rows = 0;
+    for (const auto& piece : pieces) {
+      rows += piece.kept_rows();
+      if (piece.keeps_all) scored[piece.sequence] += piece.count;
+    }
+    ASSERT_GT(rows, 0);
+    ASSERT_LE(rows, few.max_running);
+    run(scheduler, pieces);
+  }
+  for (Sequence* s : {a.get(), b.get(), c.get()}) {
+    EXPECT_EQ(scored[s], 10) << "every prompt token once, none from the prefix cache";
+    EXPECT_EQ(s->cached_tokens, 0);
+  }
+  EXPECT_EQ(scored.count(d.get()), 0u);
+  for (Sequence* s : {a.get(), b.get(), c.get(), d.get()}) scheduler.remove(*s);
 }
 
 }  // namespace

@@ -21,6 +21,7 @@ struct Sequence {
   uint64_t arrival = 0;           // larger is younger
   WorkClass work_class = WorkClass::kInteractive;
   int preemptions = 0;
+  bool scores_prompt = false;     // logits of every prompt token are wanted, so none comes from the prefix cache
   const Sequence* waits_for = nullptr;  // a sibling with the same prompt that computes it first
 
   int64_t uncomputed() const { return static_cast<int64_t>(tokens.size()) - computed; }

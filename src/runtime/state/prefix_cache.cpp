@@ -33,14 +33,15 @@ PrefixCache::Entries::iterator PrefixCache::lookup(uint64_t parent, std::span<co
   return entries_.end();
 }
 
-// The first query behind `blocks` blocks sits at their end; a window group must still have every page it looks at.
+// The first query behind `blocks` blocks sits at their end; a window group sees nothing before this block.
+int64_t PrefixCache::first_seen_block(size_t group, int64_t blocks) const {
+  if (spec_.groups[group].kind != StateKind::kWindowPages) return 0;
+  return std::max<int64_t>(blocks * page_tokens_ - spec_.groups[group].window + 1, 0) / page_tokens_;
+}
+
 bool PrefixCache::usable_without_group_gaps(const std::vector<Entries::iterator>& run, int64_t blocks) const {
   for (size_t g = 0; g < spec_.groups.size(); ++g) {
-    int64_t first_seen = 0;
-    if (spec_.groups[g].kind == StateKind::kWindowPages) {
-      first_seen = std::max<int64_t>(blocks * page_tokens_ - spec_.groups[g].window + 1, 0) / page_tokens_;
-    }
-    for (int64_t i = first_seen; i < blocks; ++i) {
+    for (int64_t i = first_seen_block(g, blocks); i < blocks; ++i) {
       if (run[i]->pages[g] == kScratchPage) return false;
     }
   }
@@ -71,10 +72,12 @@ std::vector<PrefixCache::Block> PrefixCache::find(std::span<const int32_t> token
   while (usable > 0 && !usable_without_group_gaps(run, usable)) --usable;
 
   std::vector<Block> found(usable);
-  for (int64_t i = 0; i < usable; ++i) {
-    found[i] = {run[i]->key, run[i]->pages};
-    for (size_t g = 0; g < spec_.groups.size(); ++g) {
-      if (found[i].pages[g] != kScratchPage) pools_[g].hold(found[i].pages[g]);
+  for (int64_t i = 0; i < usable; ++i) found[i].key = run[i]->key;
+  // A page the window has passed is left alone: held, it could be neither used nor evicted.
+  for (size_t g = 0; g < spec_.groups.size(); ++g) {
+    for (int64_t i = first_seen_block(g, usable); i < usable; ++i) {
+      found[i].pages[g] = run[i]->pages[g];
+      pools_[g].hold(found[i].pages[g]);
     }
   }
   move_to_back(run, usable);

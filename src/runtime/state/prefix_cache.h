@@ -65,6 +65,7 @@ class PrefixCache {
   std::vector<Entries::iterator> walk(std::span<const int32_t> tokens, int64_t max_blocks);
   void move_to_back(const std::vector<Entries::iterator>& run, int64_t blocks);
   Entries::iterator lookup(uint64_t parent, std::span<const int32_t> block);
+  int64_t first_seen_block(size_t group, int64_t blocks) const;
   bool usable_without_group_gaps(const std::vector<Entries::iterator>& run, int64_t blocks) const;
   void remove(Entries::iterator entry);
 

@@ -61,6 +61,23 @@ TEST_F(PrefixCacheTest, AWindowNeedsItsLastPages) {
   EXPECT_EQ(found_blocks(tokens(4)), 0) << "behind one block it looks at that block, whose page is gone";
 }
 
+// A page behind the window, were it held by a sequence that never looks at it, could not be given to anybody.
+TEST_F(PrefixCacheTest, PagesBehindTheWindowAreFoundButNotHeld) {
+  remember(tokens(16));
+  auto found = cache_.find(tokens(16), 100);
+  ASSERT_EQ(found.size(), 4u);
+  EXPECT_EQ(found[0].pages[1], kScratchPage) << "the window of 6 behind 16 tokens begins in block 2";
+  EXPECT_EQ(found[1].pages[1], kScratchPage);
+  EXPECT_NE(found[2].pages[1], kScratchPage);
+  EXPECT_EQ(cache_.evictable(1), 2);
+  EXPECT_EQ(cache_.evictable(0), 0);
+  for (const auto& block : found) {
+    for (size_t g = 0; g < 2; ++g) {
+      if (block.pages[g] != kScratchPage) pools_[g].drop(block.pages[g]);
+    }
+  }
+}
+
 TEST_F(PrefixCacheTest, EvictsLeastRecentlyUsedAndNeverHeldPages) {
   remember(tokens(4, 100));
   remember(tokens(4, 200));

@@ -1,0 +1,236 @@
+"""The other commands of the program: help, config, pull, models, chat and bench, by their output and exit code."""
+import json
+import os
+import re
+import signal
+import subprocess
+
+import pytest
+
+from hearth_process import Hearth, environment, model_file, profile, program, run
+
+# Every flag there is, so that one that gets lost, renamed or added without its help shows.
+FLAGS = {
+    "": {"--help", "-h", "--version", "--config", "--log-level"},
+    "serve": {"--help", "-h", "--host", "--port", "--device", "--threads", "--model", "-m", "--preload"},
+    "chat": {"--help", "-h", "--model", "-m", "--system", "-s", "--prompt", "-p", "--temperature", "--max-tokens", "--seed",
+             "--device"},
+    "pull": {"--help", "-h", "--as", "--file", "--sha256", "--replace", "--link"},
+    "models": {"--help", "-h"},
+    "models list": {"--help", "-h"},
+    "models show": {"--help", "-h"},
+    "models remove": {"--help", "-h"},
+    "config": {"--help", "-h"},
+    "config check": {"--help", "-h"},
+    "config show": {"--help", "-h"},
+    "config example": {"--help", "-h"},
+    "bench": {"--help", "-h"},
+    "bench llm": {"--help", "-h", "--model", "-m", "--prompt", "--generate", "--parallel", "--repeat", "--threads",
+                  "--device", "--quality", "--text", "--chunk", "--kl-tokens", "--json"},
+}
+SUBCOMMANDS = {"": {"serve", "chat", "pull", "models", "config", "bench"}, "models": {"list", "show", "remove"},
+               "config": {"check", "show", "example"}, "bench": {"llm"}}
+
+
+def listed_flags(text):
+    lines = re.findall(r"^  (-[^ ]+)", text, re.M)
+    return {flag for line in lines for flag in line.split(",")}
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    """A folder whose model store holds 'tiny', linked."""
+    folder = tmp_path_factory.mktemp("store")
+    done = run(folder, "pull", f"file:{model_file('smollm2')}", "--as", "tiny", "--link")
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+# --- usage -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", FLAGS)
+def test_help_lists_every_flag(tmp_path, command):
+    done = run(tmp_path, *command.split(), "--help")
+    assert done.returncode == 0 and done.stderr == ""
+    assert listed_flags(done.stdout) == FLAGS[command]
+    for subcommand in SUBCOMMANDS.get(command, ()):
+        assert re.search(rf"^  {subcommand}\s+\S", done.stdout, re.M), subcommand
+
+
+def test_version(tmp_path):
+    assert re.fullmatch(r"hearth \d+\.\d+\.\d+\S*\n", run(tmp_path, "--version").stdout)
+
+
+@pytest.mark.parametrize("words, wanted", [
+    (["serve", "--prot", "3"], "--prot"), (["serv"], "serv"), ([], "subcommand"), (["bench"], "subcommand"),
+    (["pull"], "source"), (["bench", "llm"], "--model"), (["--log-level", "loud", "models"], "loud"),
+    (["bench", "llm", "-m", "x", "--repeat", "0"], "--repeat"),
+])
+def test_wrong_usage_is_exit_code_2_and_says_what(tmp_path, words, wanted):
+    done = run(tmp_path, *words)
+    assert done.returncode == 2 and wanted in done.stderr, done
+    assert done.stdout == ""
+
+
+# --- config ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("words", [["--config", "mine.toml", "config", "check"],
+                                   ["config", "check", "--config", "mine.toml"],
+                                   ["config", "--config", "mine.toml", "check"]])
+def test_config_check_names_file_line_and_nearest_key(tmp_path, words):
+    (tmp_path / "mine.toml").write_text('[server]\nprot = 3\n\n[llm]\nparallel = "x"\n[modles."a"]\npath = "b"\n')
+    done = run(tmp_path, *words)
+    assert done.returncode == 2
+    assert "mine.toml:2" in done.stderr and "'prot', did you mean 'port'?" in done.stderr
+    assert "mine.toml:5" in done.stderr and "1 to 1024" in done.stderr
+    assert "did you mean 'models'?" in done.stderr
+
+
+def test_config_check_of_good_bad_and_missing_files(tmp_path):
+    assert "defaults" in run(tmp_path, "config", "check").stdout
+    (tmp_path / "hearth.toml").write_text("[server]\nport = 9000\n")
+    good = run(tmp_path, "config", "check")
+    assert good.returncode == 0 and "hearth.toml: ok" in good.stdout
+    (tmp_path / "hearth.toml").write_text("[server\nport = 9000\n")
+    assert "hearth.toml:1" in run(tmp_path, "config", "check").stderr
+    missing = run(tmp_path, "--config", "none.toml", "config", "check")
+    assert missing.returncode != 0 and "none.toml" in missing.stderr
+
+
+def test_config_show_tells_the_origin_and_masks_the_key(tmp_path):
+    (tmp_path / "hearth.toml").write_text('[server]\napi_key = "very-secret"\nport = 9000\n')
+    (tmp_path / ".env").write_text("HEARTH_LLM_PARALLEL=3\n")
+    shown = run(tmp_path, "config", "show").stdout
+    assert "very-secret" not in shown
+    assert re.search(r"port\b.*9000.*hearth\.toml", shown) and re.search(r"parallel\b.*3.*\.env", shown)
+
+
+def test_the_example_configuration_is_valid(tmp_path):
+    example = run(tmp_path, "config", "example").stdout
+    (tmp_path / "hearth.toml").write_text(example)
+    done = run(tmp_path, "config", "check")
+    assert done.returncode == 0, done.stderr
+    uncommented = re.sub(r"^# ?(\w+ = )", r"\1", example, flags=re.M)
+    assert "port = 8188" in uncommented
+
+
+def test_every_command_refuses_a_broken_configuration(tmp_path):
+    (tmp_path / "hearth.toml").write_text("[server]\nprot = 3\n")
+    for words in (["serve"], ["chat", "-p", "x"], ["models"], ["pull", "file:x"], ["bench", "llm", "-m", "x"]):
+        done = run(tmp_path, *words)
+        assert done.returncode == 2 and "'port'" in done.stderr, (words, done)
+
+
+# --- pull and models -------------------------------------------------------------------------------------------------
+
+
+def test_pull_a_file_and_serve_it(tmp_path):
+    done = run(tmp_path, "pull", f"file:{model_file('smollm2')}", "--as", "copied")
+    assert done.returncode == 0 and "copied" in done.stdout, done.stderr
+    listed = run(tmp_path, "models").stdout
+    assert re.search(r"^copied +\d+\.\d MiB", listed, re.M), listed
+    shown = run(tmp_path, "models", "show", "copied").stdout
+    assert re.search(r"sha256 [0-9a-f]{64}", shown)
+    with Hearth(tmp_path) as server:
+        assert [model["id"] for model in json.loads(server.request("GET", "/v1/models")[2])["data"]] == ["copied"]
+        status, answer = server.post("/v1/completions", prompt="The capital of France is", max_tokens=1, temperature=0)
+        assert status == 200 and answer["choices"][0]["text"] == " Paris"
+    again = run(tmp_path, "pull", f"file:{model_file('smollm2')}", "--as", "copied")
+    assert again.returncode != 0 and "--replace" in again.stderr
+    removed = run(tmp_path, "models", "remove", "copied")
+    assert removed.returncode == 0 and "copied" not in run(tmp_path, "models").stdout
+    assert model_file("smollm2").exists() and not list((tmp_path / "models").rglob("*.gguf"))
+
+
+def test_models_that_are_not_there(tmp_path):
+    assert "hearth pull" in run(tmp_path, "models").stdout
+    for words in (["models", "show", "nobody"], ["models", "remove", "nobody"], ["chat", "-m", "nobody", "-p", "x"],
+                  ["bench", "llm", "-m", "nobody"], ["pull", "file:nobody.gguf"]):
+        done = run(tmp_path, *words)
+        assert done.returncode == 1 and "nobody" in done.stderr, (words, done)
+
+
+def test_removing_a_linked_model_keeps_the_file(tmp_path):
+    assert run(tmp_path, "pull", model_file("smollm2"), "--as", "linked", "--link").returncode == 0
+    assert run(tmp_path, "models", "remove", "linked").returncode == 0
+    assert model_file("smollm2").exists()
+
+
+# --- chat ------------------------------------------------------------------------------------------------------------
+
+
+def test_chat_answers_what_the_server_answers(store):
+    words = ["chat", "-p", "Name a colour.", "--temperature", "0", "--max-tokens", "16"]
+    told = run(store, *words)
+    assert told.returncode == 0, told.stderr
+    with Hearth(store) as server:
+        body = {"messages": [{"role": "user", "content": "Name a colour."}], "temperature": 0, "max_tokens": 16}
+        answer = server.post("/v1/chat/completions", **body)[1]
+    assert told.stdout == answer["choices"][0]["message"]["content"] + "\n"
+    with_system = run(store, *words, "-s", "You are a pirate who hates colours.")
+    assert with_system.returncode == 0 and with_system.stdout != told.stdout
+
+
+def test_chat_seeds_repeat(store):
+    words = ["chat", "-m", "tiny", "-p", "Tell me a story.", "--max-tokens", "24", "--temperature", "1", "--seed"]
+    assert run(store, *words, "1").stdout == run(store, *words, "1").stdout != run(store, *words, "2").stdout
+
+
+def test_chat_reads_turns_from_standard_input(store):
+    done = run(store, "chat", "--temperature", "0", "--max-tokens", "8", stdin="Hello\n\nAnd again?\n/exit\nnever\n")
+    assert done.returncode == 0 and len(done.stdout.strip().splitlines()) >= 2
+
+
+def test_chat_takes_the_default_model(tmp_path):
+    config = profile("gemma3", model_file("gemma3")) + profile("smollm2", model_file("smollm2"))
+    (tmp_path / "hearth.toml").write_text(config + '[llm]\ndefault_model = "smollm2"\n')
+    done = run(tmp_path, "chat", "-p", "Hi", "--max-tokens", "4")
+    assert done.returncode == 0, done.stderr  # gemma3, the first one, has no chat template
+    other = run(tmp_path, "chat", "-m", "gemma3", "-p", "Hi", "--max-tokens", "4")
+    assert other.returncode == 1 and "no chat template" in other.stderr
+
+
+def test_interrupting_an_answer_ends_chat(store):
+    chat = subprocess.Popen([program(), "chat", "-p", "Tell me a very long story.", "--temperature", "1"], cwd=store,
+                            env=environment(store), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert os.read(chat.stdout.fileno(), 1)
+    chat.send_signal(signal.SIGINT)
+    _, errors = chat.communicate(timeout=20)
+    assert chat.returncode == 0, errors
+
+
+# --- bench -----------------------------------------------------------------------------------------------------------
+
+
+def test_bench_prints_json_with_figures(store):
+    done = run(store, "bench", "llm", "-m", "tiny", "--prompt", "64", "--generate", "8", "--repeat", "2", "--json",
+               "--device", "cpu", "--threads", "1")
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert (result["model"], result["threads"], result["prompt_tokens"]) == ("tiny", 1, 64)
+    assert len(result["prefill_runs"]) == len(result["decode_runs"]) == 2
+    assert result["prefill_tps"] > 1 and result["decode_tps"] > 1
+    assert result["peak_rss_bytes"] > result["weights_bytes"] > 80e6 and result["state_bytes"] > 0
+    assert 0 < result["load_s"] < result["first_token_s"]
+
+
+def test_bench_prints_a_table(store):
+    done = run(store, "bench", "llm", "-m", model_file("smollm2"), "--prompt", "8", "--generate", "4", "--repeat", "1",
+               "--parallel", "2")
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^decode_tps +[\d.]+$", done.stdout, re.M) and re.search(r"^weights_bytes +9\d\.\d+ MiB$",
+                                                                                done.stdout, re.M)
+
+
+def test_bench_quality(store):
+    text = store / "text.txt"
+    text.write_text("The quick brown fox jumps over the lazy dog. The sun rises in the east and sets in the west. " * 6)
+    done = run(store, "bench", "llm", "-m", "tiny", "--quality", "--text", text, "--chunk", "64", "--kl-tokens", "64",
+               "--json")
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert 1 < result["perplexity"] < 30 and result["scored_tokens"] > 40
+    assert 0 <= result["mean_kl_nats"] < 0.2 and result["same_top"] > 0.8
+    assert run(store, "bench", "llm", "-m", "tiny", "--quality").returncode == 2
