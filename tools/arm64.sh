@@ -96,6 +96,10 @@ test_arm64() {
   return "$worst"
 }
 
+# One at a time: whoever ends unmounts the root.
+mkdir -p "$ROOTS"
+exec {turn}>"$root.lock"
+flock "$turn"
 trap 'close_root "$root"' EXIT
 make_cross_root
 open_tree

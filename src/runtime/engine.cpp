@@ -118,10 +118,11 @@ std::string Engine::known_names() const {
 }
 
 Error Engine::no_such_model(const std::string& name) const {
-  if (slots_.empty()) return Error(Code::kNotFound, "this server has no models; get one with `hearth pull` and restart");
+  const std::string there = slots_.empty() ? "no models; get one with `hearth pull` and restart" : known_names();
   if (!name.empty()) {
-    return Error(Code::kNotFound, fmt::format("model '{}' does not exist; this server has: {}", name, known_names()));
+    return Error(Code::kNotFound, fmt::format("model '{}' does not exist; this server has: {}", name, there));
   }
+  if (slots_.empty()) return Error(Code::kNotFound, fmt::format("this server has {}", there));
   if (options_.default_model.empty()) {
     return Error(Code::kInvalidArgument, fmt::format("the request names no model and llm.default_model is not set; this "
                                                      "server has: {}", known_names()));
@@ -285,11 +286,13 @@ Result<PreparedRequest> Engine::prepare(const Slot& slot, LoadedModel& model, co
 
 std::shared_ptr<LoadedModel> Engine::ensure_loaded(Slot& slot) {
   {
+    std::shared_ptr<LoadedModel> model;  // these go after the lock, as in unload_if_idle
+    std::unique_ptr<ModelWorker> worker;
     std::lock_guard lock(slot.mutex);
     if (slot.worker && slot.worker->is_broken() && slot.worker->is_idle()) {
       log::warn("{}: reloading after a failure", slot.spec.load.name);
-      slot.worker.reset();
-      slot.model.reset();
+      worker = std::move(slot.worker);
+      model = std::move(slot.model);
     }
     if (slot.model) return slot.model;
   }
@@ -343,11 +346,14 @@ bool Engine::make_room(const Slot& for_whom, int64_t bytes) {
 }
 
 bool Engine::unload_if_idle(Slot& slot) {
+  // They go after the lock: the worker may still be telling its last client, whose end may call the engine.
+  std::shared_ptr<LoadedModel> model;
+  std::unique_ptr<ModelWorker> worker;
   std::lock_guard lock(slot.mutex);
   bool is_idle = slot.worker && slot.worker->is_idle() && slot.jobs.empty() && slot.preparing == 0;
   if (!is_idle) return false;
-  slot.worker.reset();
-  slot.model.reset();
+  worker = std::move(slot.worker);
+  model = std::move(slot.model);
   log::info("unloaded {}", slot.spec.load.name);
   return true;
 }

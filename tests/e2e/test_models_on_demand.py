@@ -92,6 +92,14 @@ def test_a_small_budget_makes_room_and_refuses_with_numbers(tmp_path):
         assert server.leases() == {} and server.is_quiet()
 
 
+def test_a_model_is_idle_as_soon_as_its_answer_is_there(tmp_path):
+    # Both do not fit; a request sent right behind the other model's answer must find room every time.
+    with Hearth(tmp_path, both(more='[llm]\ncontext = 64\n[memory]\nbudget = "300MiB"\n')) as server:
+        names = ["smollm2", "gemma3"] * 12
+        assert [ask(server, name)[0] for name in names] == [200] * len(names)
+        assert sum("unloaded" in line for line in server.log) == len(names) - 1
+
+
 def test_a_busy_model_is_not_unloaded_for_another(tmp_path):
     with Hearth(tmp_path / "free", both()) as server:
         ask(server, "gemma3")

