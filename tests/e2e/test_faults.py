@@ -2,6 +2,7 @@
 import concurrent.futures
 import http.client
 import json
+import select
 import signal
 import socket
 import time
@@ -21,6 +22,17 @@ def one_model(*lines, more=""):
 # --- clients that leave ----------------------------------------------------------------------------------------------
 
 
+def first_to_hear(clients, wanted):
+    """What the first client heard that heard `wanted`; which of them runs first is the server's choice."""
+    heard = {client.socket: b"" for client in clients}
+    while ready := select.select(list(heard), [], [], 60)[0]:
+        for socket_ in ready:
+            heard[socket_] += socket_.recv(65536)
+            if wanted in heard[socket_]:
+                return heard[socket_]
+    return b""
+
+
 def test_two_hundred_hang_ups_leave_nothing(tmp_path):
     with Hearth(tmp_path, one_model(more="[server]\nmax_queue = 1000\n")) as server:
         assert server.post(COMPLETIONS, **{**ENDLESS, "max_tokens": 2})[0] == 200
@@ -35,8 +47,7 @@ def test_two_hundred_hang_ups_leave_nothing(tmp_path):
             if i % 5 == 0:
                 clients[-1].reset()  # before a single byte came back
         alive = [client for i, client in enumerate(clients) if i % 5]
-        for client in alive[:3]:
-            assert b"data: " in client.read_until(b"data: ")
+        assert b"data: " in first_to_hear(alive, b"data: ")
         assert server.metrics()["hearth_requests_running"] > 0
         for i, client in enumerate(alive):
             client.reset() if i % 2 else client.hang_up()

@@ -215,7 +215,7 @@ std::vector<uint64_t> run_script(LoadedModel& model, unsigned seed, int steps) {
 
 TEST(LoadedModel, InterleavedStepsOfTwoModelsComputeWhatTheyComputeAlone) {
   constexpr int kSteps = 1000;
-  TinyRuntime runtime(2);
+  TinyRuntime runtime(1);
   auto load = [&](const char* architecture) {
     auto model = LoadedModel::load(runtime.options(architecture), runtime.executor, runtime.memory);
     model->lane().arena().poison_on_release(true);

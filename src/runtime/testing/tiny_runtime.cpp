@@ -37,8 +37,11 @@ LoadOptions TinyRuntime::options(const std::string& architecture, int64_t max_ro
 
 GenerateSink Client::sink() {
   return [this](GenerateEvent event) {
+    // The last event sets the waiting test free, and this client with it.
+    const bool is_last = std::holds_alternative<Done>(event) || std::holds_alternative<Failed>(event);
+    if (is_last && on_event) on_event(event);
     take(event);
-    if (on_event) on_event(event);
+    if (!is_last && on_event) on_event(event);
   };
 }
 

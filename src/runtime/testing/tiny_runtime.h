@@ -46,7 +46,7 @@ class Client {
   };
 
   GenerateSink sink();
-  /// Called after every event, on the sender's thread.
+  /// Called on the sender's thread with every event: the last one before it is recorded, others after.
   std::function<void(const GenerateEvent&)> on_event;
 
   /// Waits for Done or Failed.
