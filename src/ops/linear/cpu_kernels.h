@@ -45,7 +45,9 @@ struct LinearKernels {
   void (*quantize)(const float* x, int64_t n, XBlock* out);
   /// A chunk of a tile in layout kRows16.
   void (*expand)(DType scheme, const std::byte* tile, const rows16::Chunk& at, Panel& panel);
-  /// The same out of 16 rows as read_codes() gives them; panel.coding and panel.blocks are set.
+  /// A chunk of rows as a file has them: what read_rows() of row_codes.h gives.
+  void (*read_rows)(DType scheme, const FileRows& from, int64_t columns, RowCodes* out);
+  /// expand() out of 16 such rows; panel.coding and panel.blocks are set.
   void (*interleave)(const RowCodes* rows, Panel& panel);
   /// acc[row][2][16] += panels * x, for two panels of one coding and n_rows rows of x that lie x_stride blocks apart.
   void (*dot)(const Panel* panels, const XBlock* x, int64_t x_stride, int64_t n_rows, float* acc);
@@ -58,6 +60,9 @@ struct LinearKernels {
 extern const LinearKernels kLinearPlain;
 extern const LinearKernels kLinearAvx2, kLinearAvx512;              // x86-64
 extern const LinearKernels kLinearNeon, kLinearDotprod, kLinearI8mm;  // aarch64
+
+void read_rows_avx2(DType type, const FileRows& from, int64_t n, RowCodes* out);
+void read_rows_avx512(DType type, const FileRows& from, int64_t n, RowCodes* out);
 
 /// The table for an instruction set; kPlain's for one that this build lacks.
 const LinearKernels& linear_kernels(CpuIsa isa);

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "ops/linear/cpu_kernels.h"
 #include "ops/linear/random_weight.h"
 #include "ops/linear/row_codes.h"
 #include "ops/quant/decode.h"
@@ -12,7 +13,8 @@ namespace hearth {
 namespace {
 
 const DType kPacked[] = {DType::kQ4_0, DType::kQ4_1, DType::kQ5_0, DType::kQ5_1, DType::kQ8_0, DType::kQ4_K,
-                         DType::kQ5_K, DType::kQ6_K, DType::kF16,  DType::kBF16, DType::kF32};
+                         DType::kQ5_K, DType::kQ6_K, DType::kF16,  DType::kBF16, DType::kF32,
+                         DType::kF8E4M3, DType::kF8E5M2};
 
 Caps cpu_target() { return Caps{.target = DeviceKind::kCpu}; }
 
@@ -90,10 +92,36 @@ TEST(RowCodes, MeanWhatDecodeRowSays) {
       int code = c.levels      ? c.levels[codes.codes[k]]
                  : c.is_signed ? static_cast<int8_t>(codes.codes[k])
                                : codes.codes[k] - c.zero;
+      if (c.has_signs && (codes.signs[k / 8] >> k % 8 & 1) != 0) code = -code;
       EXPECT_TRUE(c.is_signed || codes.codes[k] <= c.max_code) << name(type);
       float value = codes.scale[k / c.columns] * static_cast<float>(code);
       if (c.has_min) value += codes.min[k / c.columns];
       ASSERT_FLOAT_EQ(value, want[static_cast<size_t>(k)]) << name(type) << " element " << k;
+    }
+  }
+}
+
+// Codes, signs and scales of 15 rows, bit for bit; a stride longer than a row, because chunks of longer rows have one.
+TEST(RowCodes, AreTheSameAtEveryLevel) {
+  constexpr int kRows = 15;
+  for (CpuIsa isa : cpu_levels()) {
+    for (int i = 0; i < static_cast<int>(DType::kCount); ++i) {
+      auto type = static_cast<DType>(i);
+      const Coding c = coding(type);
+      if (c.columns == 0) continue;
+      SCOPED_TRACE(std::string(isa_name(isa)) + " " + std::string(name(type)));
+      auto file = random_rows(type, kRows, 512, 53);
+      auto* bytes = reinterpret_cast<const uint8_t*>(file.data());
+      RowCodes want, got[kRows];
+      cpu::linear_kernels(isa).read_rows(type, {bytes, row_bytes(type, 512), kRows}, 256, got);
+      for (int r = 0; r < kRows; ++r) {
+        read_codes(type, bytes + r * row_bytes(type, 512), 256, want);
+        auto n_scales = static_cast<size_t>(256 / c.columns) * sizeof(float);
+        EXPECT_EQ(std::memcmp(got[r].codes, want.codes, 256), 0) << r;
+        EXPECT_EQ(std::memcmp(got[r].scale, want.scale, n_scales), 0) << r;
+        EXPECT_TRUE(!c.has_min || std::memcmp(got[r].min, want.min, n_scales) == 0) << r;
+        EXPECT_TRUE(!c.has_signs || std::memcmp(got[r].signs, want.signs, sizeof(want.signs)) == 0) << r;
+      }
     }
   }
 }

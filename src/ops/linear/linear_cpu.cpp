@@ -104,16 +104,17 @@ void load_tile(const LinearKernels& k, const Matrix& w, int64_t tile, int64_t be
     return k.expand(w.scheme, from, rows16::chunk(w.scheme, w.in, begin), panel);
   }
   FileTile from = file_tile(w, tile);
-  RowCodes rows[kRows];
-  const int64_t size = row_bytes(w.scheme, columns);
+  const int64_t size = row_bytes(w.scheme, columns), offset = row_bytes(w.scheme, begin);
   // The same rows' next columns, or the first ones of the tile after this pair.
-  const int64_t ahead = begin + columns < w.in ? size : kPanelRows * from.row_size - row_bytes(w.scheme, begin);
-  for (int r = 0; r < kRows; ++r) {
-    int at = std::min(r, from.n_rows - 1);
-    const std::byte* bytes = from.rows + at * from.row_size + row_bytes(w.scheme, begin);
-    for (int64_t i = 0; i < size + 63; i += 64) __builtin_prefetch(bytes + ahead + i, 0, 2);
-    read_codes(w.scheme, reinterpret_cast<const uint8_t*>(bytes), columns, rows[r]);
+  const int64_t ahead = begin + columns < w.in ? size : kPanelRows * from.row_size - offset;
+  const std::byte* first = from.rows + offset;
+  for (int r = 0; r < from.n_rows; ++r) {
+    for (int64_t i = 0; i < size + 63; i += 64) __builtin_prefetch(first + r * from.row_size + ahead + i, 0, 2);
   }
+  RowCodes rows[kRows];
+  k.read_rows(w.scheme, {reinterpret_cast<const uint8_t*>(first), from.row_size, from.n_rows}, columns, rows);
+  // A row that does not exist is the last one again; its output is dropped.
+  for (int r = from.n_rows; r < kRows; ++r) rows[r] = rows[from.n_rows - 1];
   k.interleave(rows, panel);
 }
 

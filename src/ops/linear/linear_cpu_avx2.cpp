@@ -192,9 +192,39 @@ HEARTH_INLINE void transpose_rows(const uint8_t* from, int64_t row_size, uint8_t
   }
 }
 
+// 32 bytes, negated where the bits of `signs` are set.
+HEARTH_INLINE __m256i negated(__m256i bytes, const uint8_t* signs) {
+  int32_t word;
+  std::memcpy(&word, signs, sizeof(word));
+  const __m256i bit = _mm256_set1_epi64x(static_cast<int64_t>(0x8040201008040201u));
+  const __m256i byte_of = _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303);
+  __m256i spread = _mm256_shuffle_epi8(_mm256_set1_epi32(word), byte_of);
+  __m256i mask = _mm256_cmpeq_epi8(_mm256_and_si256(spread, bit), bit);
+  return _mm256_sub_epi8(_mm256_xor_si256(bytes, mask), mask);
+}
+
+// Codes of a block, 8 rows at a time.
+HEARTH_INLINE void transpose_signed(const RowCodes* rows, int64_t block, uint8_t* to) {
+  for (int first = 0; first < kRows; first += kHalf) {
+    __m256i in[8], out[8];
+    HEARTH_UNROLL
+    for (int r = 0; r < 8; ++r) {
+      const RowCodes& row = rows[first + r];
+      in[r] = negated(load_codes(row.codes + block * 32), row.signs + block * 4);
+    }
+    transpose(in, out);
+    HEARTH_UNROLL
+    for (int i = 0; i < 8; ++i) store_codes(to + i * 64 + first * 4, out[i]);
+  }
+}
+
 void interleave(const RowCodes* rows, Panel& panel) {
   for (int64_t b = 0; b < panel.blocks; ++b) {
-    transpose_rows(rows->codes + b * 32, sizeof(RowCodes), panel.codes + b * 512);
+    if (panel.coding.has_signs) {
+      transpose_signed(rows, b, panel.codes + b * 512);
+    } else {
+      transpose_rows(rows->codes + b * 32, sizeof(RowCodes), panel.codes + b * 512);
+    }
   }
   if (panel.coding.levels) {
     const __m256i levels = _mm256_broadcastsi128_si256(load16(panel.coding.levels));
@@ -321,18 +351,40 @@ void dot(const Panel* panels, const XBlock* x, int64_t x_stride, int64_t n_rows,
   }
 }
 
-HEARTH_INLINE __m256 load_floats(DType scheme, const std::byte* from) {
-  if (scheme == DType::kF16) return load_halves(from);
-  if (scheme == DType::kF32) return _mm256_loadu_ps(reinterpret_cast<const float*>(from));
+// E5M2 is the upper byte of a half. E4M3 has the exponent's place one bit lower and a bias that is 8 less.
+template <DType kScheme>
+HEARTH_INLINE __m256 load_f8(const std::byte* from) {
+  __m128i bits = _mm_cvtepi8_epi16(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(from)));
+  if constexpr (kScheme == DType::kF8E5M2) return _mm256_cvtph_ps(_mm_slli_epi16(bits, 8));
+  bits = _mm_and_si128(_mm_slli_epi16(bits, 7), _mm_set1_epi16(static_cast<int16_t>(0xbfff)));
+  __m128i is_nan = _mm_cmpeq_epi16(_mm_and_si128(bits, _mm_set1_epi16(0x7fff)), _mm_set1_epi16(0x3f80));
+  return _mm256_mul_ps(_mm256_cvtph_ps(_mm_or_si128(bits, is_nan)), _mm256_set1_ps(0x1p8f));
+}
+
+template <DType kScheme>
+HEARTH_INLINE __m256 load_floats(const std::byte* from) {
+  if constexpr (kScheme == DType::kF8E4M3 || kScheme == DType::kF8E5M2) return load_f8<kScheme>(from);
+  if constexpr (kScheme == DType::kF16) return load_halves(from);
+  if constexpr (kScheme == DType::kF32) return _mm256_loadu_ps(reinterpret_cast<const float*>(from));
   return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(load16(from)), 16));
 }
 
-void expand_float(DType scheme, const std::byte* chunk, int64_t columns, float* w) {
-  const int64_t size = scheme == DType::kF32 ? 4 : 2;
+template <DType kScheme, int kBytes>
+void expand_floats(const std::byte* chunk, int64_t columns, float* w) {
   for (int64_t i = 0; i < columns; ++i) {
-    const std::byte* from = chunk + i * size * kRows;
-    _mm256_store_ps(w + i * kPanelRows, load_floats(scheme, from));
-    _mm256_store_ps(w + i * kPanelRows + kHalf, load_floats(scheme, from + size * kHalf));
+    const std::byte* from = chunk + i * kBytes * kRows;
+    _mm256_store_ps(w + i * kPanelRows, load_floats<kScheme>(from));
+    _mm256_store_ps(w + i * kPanelRows + kHalf, load_floats<kScheme>(from + kBytes * kHalf));
+  }
+}
+
+void expand_float(DType scheme, const std::byte* chunk, int64_t columns, float* w) {
+  switch (scheme) {
+    case DType::kF16: return expand_floats<DType::kF16, 2>(chunk, columns, w);
+    case DType::kBF16: return expand_floats<DType::kBF16, 2>(chunk, columns, w);
+    case DType::kF8E4M3: return expand_floats<DType::kF8E4M3, 1>(chunk, columns, w);
+    case DType::kF8E5M2: return expand_floats<DType::kF8E5M2, 1>(chunk, columns, w);
+    default: return expand_floats<DType::kF32, 4>(chunk, columns, w);
   }
 }
 
@@ -370,7 +422,8 @@ void dot_float(const float* w, int64_t columns, const float* x, int64_t x_stride
 
 }  // namespace
 
-constinit const LinearKernels kLinearAvx2{quantize, expand, interleave, dot, expand_float, dot_float};
+constinit const LinearKernels kLinearAvx2{quantize, expand,       read_rows_avx2, interleave,
+                                          dot,      expand_float, dot_float};
 
 }  // namespace hearth::cpu
 HEARTH_END_TARGET

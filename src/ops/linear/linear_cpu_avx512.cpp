@@ -170,14 +170,21 @@ HEARTH_INLINE void transpose_scales(const RowCodes* rows, const float* first, fl
   for (int s = 0; s < 16; ++s) _mm512_store_si512(to + s * kRows, out[s]);
 }
 
-template <bool kLevels>
+enum class Finish { kNone, kLevels, kSigns };  // what row_codes.h leaves to do
+
+template <Finish kFinish>
 HEARTH_INLINE void interleave_codes(const RowCodes* rows, __m512i flip, __m512i levels, Panel& panel) {
   for (int64_t begin = 0; begin < panel.blocks * 32; begin += 64) {  // RowCodes is longer than the last odd block
     __m512i in[16], out[16];
     HEARTH_UNROLL
     for (int r = 0; r < 16; ++r) {
       in[r] = load_codes(rows[r].codes + begin);
-      if constexpr (kLevels) in[r] = _mm512_shuffle_epi8(levels, in[r]);
+      if constexpr (kFinish == Finish::kLevels) in[r] = _mm512_shuffle_epi8(levels, in[r]);
+      if constexpr (kFinish == Finish::kSigns) {
+        uint64_t signs;
+        std::memcpy(&signs, rows[r].signs + begin / 8, sizeof(signs));
+        in[r] = _mm512_mask_sub_epi8(in[r], signs, _mm512_setzero_si512(), in[r]);
+      }
       in[r] = _mm512_xor_si512(in[r], flip);
     }
     transpose(in, out);
@@ -190,9 +197,11 @@ void interleave(const RowCodes* rows, Panel& panel) {
   const __m512i flip = _mm512_set1_epi8(panel.coding.is_signed ? static_cast<char>(0x80) : 0);
   make_unsigned(panel.coding);
   if (panel.coding.levels) {
-    interleave_codes<true>(rows, flip, _mm512_broadcast_i32x4(load16(panel.coding.levels)), panel);
+    interleave_codes<Finish::kLevels>(rows, flip, _mm512_broadcast_i32x4(load16(panel.coding.levels)), panel);
+  } else if (panel.coding.has_signs) {
+    interleave_codes<Finish::kSigns>(rows, flip, flip, panel);
   } else {
-    interleave_codes<false>(rows, flip, flip, panel);
+    interleave_codes<Finish::kNone>(rows, flip, flip, panel);
   }
   transpose_scales(rows, rows[0].scale, panel.scale);
   if (panel.coding.has_min) transpose_scales(rows, rows[0].min, panel.min);
@@ -312,17 +321,40 @@ void dot(const Panel* panels, const XBlock* x, int64_t x_stride, int64_t n_rows,
                    : dot_rows<16, false>(panels, x, x_stride, n_rows, acc);
 }
 
-HEARTH_INLINE __m512 load_floats(DType scheme, const std::byte* from) {
-  if (scheme == DType::kF16) return load_halves(from);
-  if (scheme == DType::kF32) return _mm512_loadu_ps(from);
+// E5M2 is the upper byte of a half. E4M3 has the exponent's place one bit lower and a bias that is 8 less.
+template <DType kScheme>
+HEARTH_INLINE __m512 load_f8(const std::byte* from) {
+  __m256i bits = _mm256_cvtepi8_epi16(load16(from));
+  if constexpr (kScheme == DType::kF8E5M2) return _mm512_cvtph_ps(_mm256_slli_epi16(bits, 8));
+  bits = _mm256_and_si256(_mm256_slli_epi16(bits, 7), _mm256_set1_epi16(static_cast<int16_t>(0xbfff)));
+  __m256i magnitude = _mm256_and_si256(bits, _mm256_set1_epi16(0x7fff));
+  __m256i is_nan = _mm256_cmpeq_epi16(magnitude, _mm256_set1_epi16(0x3f80));
+  return _mm512_mul_ps(_mm512_cvtph_ps(_mm256_or_si256(bits, is_nan)), _mm512_set1_ps(0x1p8f));
+}
+
+template <DType kScheme>
+HEARTH_INLINE __m512 load_floats(const std::byte* from) {
+  if constexpr (kScheme == DType::kF8E4M3 || kScheme == DType::kF8E5M2) return load_f8<kScheme>(from);
+  if constexpr (kScheme == DType::kF16) return load_halves(from);
+  if constexpr (kScheme == DType::kF32) return _mm512_loadu_ps(from);
   __m256i bits = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
   return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16));
 }
 
-void expand_float(DType scheme, const std::byte* chunk, int64_t columns, float* w) {
-  const int64_t size = scheme == DType::kF32 ? 4 : 2;
+template <DType kScheme, int kBytes>
+void expand_floats(const std::byte* chunk, int64_t columns, float* w) {
   for (int64_t i = 0; i < columns; ++i) {
-    _mm512_store_ps(w + i * kPanelRows, load_floats(scheme, chunk + i * size * kRows));
+    _mm512_store_ps(w + i * kPanelRows, load_floats<kScheme>(chunk + i * kBytes * kRows));
+  }
+}
+
+void expand_float(DType scheme, const std::byte* chunk, int64_t columns, float* w) {
+  switch (scheme) {
+    case DType::kF16: return expand_floats<DType::kF16, 2>(chunk, columns, w);
+    case DType::kBF16: return expand_floats<DType::kBF16, 2>(chunk, columns, w);
+    case DType::kF8E4M3: return expand_floats<DType::kF8E4M3, 1>(chunk, columns, w);
+    case DType::kF8E5M2: return expand_floats<DType::kF8E5M2, 1>(chunk, columns, w);
+    default: return expand_floats<DType::kF32, 4>(chunk, columns, w);
   }
 }
 
@@ -354,7 +386,8 @@ void dot_float(const float* w, int64_t columns, const float* x, int64_t x_stride
 
 }  // namespace
 
-constinit const LinearKernels kLinearAvx512{quantize, expand, interleave, dot, expand_float, dot_float};
+constinit const LinearKernels kLinearAvx512{quantize, expand,       read_rows_avx512, interleave,
+                                            dot,      expand_float, dot_float};
 
 }  // namespace hearth::cpu
 HEARTH_END_TARGET

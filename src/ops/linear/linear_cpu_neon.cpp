@@ -95,7 +95,19 @@ void expand_signed_sub_scales(const std::byte* tile, const rows16::Chunk& at, Pa
   }
 }
 
+// E5M2 is the upper byte of a half. E4M3 has the exponent's place one bit lower and a bias that is 8 less.
+HEARTH_INLINE float32x4_t load_f8(DType scheme, const std::byte* from) {
+  uint32_t word;
+  std::memcpy(&word, from, sizeof(word));
+  int16x4_t bits = vget_low_s16(vmovl_s8(vcreate_s8(word)));
+  if (scheme == DType::kF8E5M2) return vcvt_f32_f16(vreinterpret_f16_s16(vshl_n_s16(bits, 8)));
+  uint16x4_t half = vand_u16(vreinterpret_u16_s16(vshl_n_s16(bits, 7)), vdup_n_u16(0xbfff));
+  half = vorr_u16(half, vceq_u16(vand_u16(half, vdup_n_u16(0x7fff)), vdup_n_u16(0x3f80)));  // NaN
+  return vmulq_n_f32(vcvt_f32_f16(vreinterpret_f16_u16(half)), 0x1p8f);
+}
+
 HEARTH_INLINE float32x4_t load_floats(DType scheme, const std::byte* from) {
+  if (scheme == DType::kF8E4M3 || scheme == DType::kF8E5M2) return load_f8(scheme, from);
   if (scheme == DType::kF16) return load_halves(from);
   if (scheme == DType::kF32) return vld1q_f32(reinterpret_cast<const float*>(from));
   uint16x4_t bits;
@@ -201,6 +213,13 @@ void expand(DType scheme, const std::byte* tile, const rows16::Chunk& at, Panel&
   if (panel.coding.has_min) expand_halves(tile + at.m, at.blocks, panel.min);
 }
 
+// Sixteen bytes, negated where the bits of two are set.
+HEARTH_INLINE uint8x16_t negated(uint8x16_t bytes, const uint8_t* bits) {
+  const uint8x16_t bit = vreinterpretq_u8_u64(vdupq_n_u64(0x8040201008040201u));
+  uint8x16_t mask = vtstq_u8(vcombine_u8(vdup_n_u8(bits[0]), vdup_n_u8(bits[1])), bit);
+  return vsubq_u8(veorq_u8(bytes, mask), mask);
+}
+
 void interleave(const RowCodes* rows, Panel& panel) {
   const int8_t* levels = panel.coding.levels;
   const int8x16_t table = levels ? vld1q_s8(levels) : vdupq_n_s8(0);
@@ -209,7 +228,9 @@ void interleave(const RowCodes* rows, Panel& panel) {
       uint32x4_t in[4];
       for (int r = 0; r < 4; ++r) {
         uint8x16_t codes = vld1q_u8(rows[first + r].codes + b);
-        in[r] = levels ? vreinterpretq_u32_s8(vqtbl1q_s8(table, codes)) : vreinterpretq_u32_u8(codes);
+        if (levels) codes = vreinterpretq_u8_s8(vqtbl1q_s8(table, codes));
+        if (panel.coding.has_signs) codes = negated(codes, rows[first + r].signs + b / 8);
+        in[r] = vreinterpretq_u32_u8(codes);
       }
       uint32x4x2_t even = vzipq_u32(in[0], in[2]), odd = vzipq_u32(in[1], in[3]);
       uint32x4x2_t low = vzipq_u32(even.val[0], odd.val[0]), high = vzipq_u32(even.val[1], odd.val[1]);
@@ -227,7 +248,7 @@ void interleave(const RowCodes* rows, Panel& panel) {
 }
 
 void expand_float(DType scheme, const std::byte* chunk, int64_t columns, float* w) {
-  const int64_t size = scheme == DType::kF32 ? 4 : 2;
+  const int64_t size = info(scheme).block_bytes;
   for (int64_t i = 0; i < columns; ++i) {
     for (int r = 0; r < kRows; r += 4) {
       vst1q_f32(w + i * kPanelRows + r, load_floats(scheme, chunk + (i * kRows + r) * size));
@@ -250,8 +271,8 @@ void dot_float(const float* w, int64_t columns, const float* x, int64_t x_stride
 
 }  // namespace neon
 
-constinit const LinearKernels kLinearNeon{neon::quantize,       neon::expand,      neon::interleave, dot<PlainBytes>,
-                                          neon::expand_float, neon::dot_float};
+constinit const LinearKernels kLinearNeon{neon::quantize,  neon::expand,       read_rows,      neon::interleave,
+                                          dot<PlainBytes>, neon::expand_float, neon::dot_float};
 
 }  // namespace hearth::cpu
 #endif

@@ -45,7 +45,7 @@ struct DotProduct {
 
 }  // namespace
 
-constinit const LinearKernels kLinearDotprod{neon::quantize,  neon::expand,       neon::interleave,
+constinit const LinearKernels kLinearDotprod{neon::quantize,  neon::expand,       read_rows,      neon::interleave,
                                              dot<DotProduct>, neon::expand_float, neon::dot_float};
 
 }  // namespace hearth::cpu

@@ -84,7 +84,7 @@ struct MatrixProduct {
 
 }  // namespace
 
-constinit const LinearKernels kLinearI8mm{neon::quantize,     neon::expand,       neon::interleave,
+constinit const LinearKernels kLinearI8mm{neon::quantize,     neon::expand,       read_rows,      neon::interleave,
                                           dot<MatrixProduct>, neon::expand_float, neon::dot_float};
 
 }  // namespace hearth::cpu

@@ -45,7 +45,11 @@ void interleave(const RowCodes* rows, Panel& panel) {
     for (int64_t q = 0; q < panel.blocks * 8; ++q) {
       uint8_t* to = panel.codes + (q * kRows + r) * 4;
       std::memcpy(to, rows[r].codes + q * 4, 4);
-      for (int i = 0; levels && i < 4; ++i) to[i] = static_cast<uint8_t>(levels[to[i]]);
+      int signs = panel.coding.has_signs ? rows[r].signs[q / 2] >> q % 2 * 4 : 0;
+      for (int i = 0; i < 4; ++i) {
+        if (levels) to[i] = static_cast<uint8_t>(levels[to[i]]);
+        if ((signs >> i & 1) != 0) to[i] = static_cast<uint8_t>(-to[i]);
+      }
     }
     for (int64_t s = 0; s < n_scales; ++s) panel.scale[s * kRows + r] = rows[r].scale[s];
     for (int64_t s = 0; panel.coding.has_min && s < n_scales; ++s) panel.min[s * kRows + r] = rows[r].min[s];
@@ -88,6 +92,8 @@ void expand_float(DType scheme, const std::byte* chunk, int64_t columns, float* 
     uint16_t half;
     switch (scheme) {
       case DType::kF16: std::memcpy(&half, chunk + 2 * i, 2), to = f16_to_f32(half); break;
+      case DType::kF8E4M3: to = f8e4m3_to_f32(static_cast<uint8_t>(chunk[i])); break;
+      case DType::kF8E5M2: to = f8e5m2_to_f32(static_cast<uint8_t>(chunk[i])); break;
       case DType::kBF16: std::memcpy(&half, chunk + 2 * i, 2), to = bf16_to_f32(half); break;
       default: std::memcpy(&to, chunk + 4 * i, 4);
     }
@@ -104,6 +110,6 @@ void dot_float(const float* w, int64_t columns, const float* x, int64_t x_stride
 
 }  // namespace
 
-constinit const LinearKernels kLinearPlain = {quantize, expand, interleave, dot, expand_float, dot_float};
+constinit const LinearKernels kLinearPlain = {quantize, expand, read_rows, interleave, dot, expand_float, dot_float};
 
 }  // namespace hearth::cpu

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "core/base/check.h"
+#include "ops/linear/byte_words.h"
 #include "ops/linear/row_codes_iq.h"
 #include "ops/quant/decode_block.h"
 
@@ -10,7 +11,6 @@ namespace hearth {
 namespace {
 
 using namespace quant;
-using hearth::codes_of;
 
 // Nibbles of 16 bytes: low halves are elements 0 to 15, high halves 16 to 31.
 void nibbles(const uint8_t* qs, uint8_t* codes) {
@@ -250,11 +250,19 @@ void read_blocks(const uint8_t* bytes, int64_t n, RowCodes& out) {
   }
 }
 
+// A codebook type's block is a whole chunk.
+template <class Block>
+void read_points(const uint8_t* bytes, RowCodes& out) {
+  static_assert(Block::kElements == kCodeChunk);
+  codes_of_points(*reinterpret_cast<const Block*>(bytes), out);
+}
+
 }  // namespace
 
 Coding coding(DType type) {
-  constexpr Coding kSigned32{32, false, true, 0, 0}, kSigned16{16, false, true, 0, 0};
+  constexpr Coding kSigned32{32, false, true, 0, 0};
   constexpr Coding kIq4{32, false, true, 0, 0, kIq4Levels};
+  constexpr Coding kPoints32{32, false, true, 0, 0, nullptr, true}, kPoints16{16, false, true, 0, 0, nullptr, true};
   switch (type) {
     case DType::kQ4_0: return {32, false, false, 8, 15};
     case DType::kQ4_1: return {32, true, false, 0, 15};
@@ -271,17 +279,17 @@ Coding coding(DType type) {
     case DType::kQ2_0: return {32, false, false, 1, 3};
     case DType::kQ8_0:
     case DType::kQ8_1:
-    case DType::kQ8_K:
-    case DType::kIQ1_S:
+    case DType::kQ8_K: return kSigned32;
+    case DType::kIQ1_S: return {32, false, false, kIq1Zero, 25};
+    case DType::kIQ1_M: return {16, false, false, kIq1Zero, 25};
     case DType::kIQ2_XXS:
     case DType::kIQ3_XXS:
-    case DType::kIQ3_S: return kSigned32;
+    case DType::kIQ3_S: return kPoints32;
+    case DType::kIQ2_XS:
+    case DType::kIQ2_S: return kPoints16;
     case DType::kIQ4_NL:
     case DType::kIQ4_XS: return kIq4;
     case DType::kMXFP4: return {32, false, true, 0, 0, kTwiceE2M1};
-    case DType::kIQ1_M:
-    case DType::kIQ2_XS:
-    case DType::kIQ2_S: return kSigned16;
     case DType::kNVFP4: return {16, false, true, 0, 0, kTwiceE2M1};
     default: return {};
   }
@@ -301,13 +309,13 @@ void read_codes(DType type, const uint8_t* blocks, int64_t n, RowCodes& out) {
     case DType::kQ5_K: return read_blocks<BlockQ5_K>(blocks, n, out);
     case DType::kQ6_K: return read_blocks<BlockQ6_K>(blocks, n, out);
     case DType::kQ8_K: return read_blocks<BlockQ8_K>(blocks, n, out);
-    case DType::kIQ1_S: return read_blocks<BlockIQ1_S>(blocks, n, out);
-    case DType::kIQ1_M: return read_blocks<BlockIQ1_M>(blocks, n, out);
-    case DType::kIQ2_XXS: return read_blocks<BlockIQ2_XXS>(blocks, n, out);
-    case DType::kIQ2_XS: return read_blocks<BlockIQ2_XS>(blocks, n, out);
-    case DType::kIQ2_S: return read_blocks<BlockIQ2_S>(blocks, n, out);
-    case DType::kIQ3_XXS: return read_blocks<BlockIQ3_XXS>(blocks, n, out);
-    case DType::kIQ3_S: return read_blocks<BlockIQ3_S>(blocks, n, out);
+    case DType::kIQ1_S: return read_points<BlockIQ1_S>(blocks, out);
+    case DType::kIQ1_M: return read_points<BlockIQ1_M>(blocks, out);
+    case DType::kIQ2_XXS: return read_points<BlockIQ2_XXS>(blocks, out);
+    case DType::kIQ2_XS: return read_points<BlockIQ2_XS>(blocks, out);
+    case DType::kIQ2_S: return read_points<BlockIQ2_S>(blocks, out);
+    case DType::kIQ3_XXS: return read_points<BlockIQ3_XXS>(blocks, out);
+    case DType::kIQ3_S: return read_points<BlockIQ3_S>(blocks, out);
     case DType::kIQ4_NL: return read_blocks<BlockIQ4_NL>(blocks, n, out);
     case DType::kIQ4_XS: return read_blocks<BlockIQ4_XS>(blocks, n, out);
     case DType::kTQ1_0: return read_blocks<BlockTQ1_0>(blocks, n, out);
@@ -318,6 +326,10 @@ void read_codes(DType type, const uint8_t* blocks, int64_t n, RowCodes& out) {
     case DType::kQ2_0: return read_blocks<BlockQ2_0>(blocks, n, out);
     default: check(false, "read_codes knows the type");
   }
+}
+
+void read_rows(DType type, const FileRows& from, int64_t n, RowCodes* out) {
+  for (int r = 0; r < from.rows; ++r) read_codes(type, from.first + r * from.stride, n, out[r]);
 }
 
 }  // namespace hearth

@@ -36,7 +36,10 @@ Format format(DType scheme) {
   }
 }
 
-bool is_float(DType scheme) { return scheme == DType::kF32 || scheme == DType::kF16 || scheme == DType::kBF16; }
+bool is_float(DType scheme) {
+  return scheme == DType::kF32 || scheme == DType::kF16 || scheme == DType::kBF16 || scheme == DType::kF8E4M3 ||
+         scheme == DType::kF8E5M2;
+}
 
 uint32_t load32(const void* from) {
   uint32_t word;

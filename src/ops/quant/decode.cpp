@@ -51,9 +51,13 @@ DecodeRow row_decoder(DType type) {
     case DType::kI32: return decode_scalars<int32_t, cast<int32_t>>;
     case DType::kI64: return decode_scalars<int64_t, cast<int64_t>>;
     case DType::kU8: return decode_scalars<uint8_t, cast<uint8_t>>;
+    case DType::kU16: return decode_scalars<uint16_t, cast<uint16_t>>;
+    case DType::kU32: return decode_scalars<uint32_t, cast<uint32_t>>;
+    case DType::kU64: return decode_scalars<uint64_t, cast<uint64_t>>;
     case DType::kBool: return decode_scalars<uint8_t, truth>;
     case DType::kF8E4M3: return decode_scalars<uint8_t, f8e4m3_to_f32>;
     case DType::kF8E5M2: return decode_scalars<uint8_t, f8e5m2_to_f32>;
+    case DType::kF8E8M0: return decode_scalars<uint8_t, f8e8m0_to_f32>;
     case DType::kQ4_0: return decode_blocks<BlockQ4_0>;
     case DType::kQ4_1: return decode_blocks<BlockQ4_1>;
     case DType::kQ5_0: return decode_blocks<BlockQ5_0>;
