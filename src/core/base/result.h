@@ -29,8 +29,9 @@ template <class T>
 class [[nodiscard]] Result {
  public:
   using value_type = T;
-  Result(T value) : side_(std::in_place_index<0>, std::move(value)) {}                     // NOLINT: implicit on purpose
-  Result(Unexpected failure) : side_(std::in_place_index<1>, std::move(failure.error())) {}  // NOLINT: implicit on purpose
+  Result(T value) : side_(std::in_place_index<0>, std::move(value)) {}  // NOLINT: implicit on purpose
+  Result(Unexpected failure)
+      : side_(std::in_place_index<1>, std::move(failure.error())) {}  // NOLINT: implicit on purpose
 
   bool has_value() const { return side_.index() == 0; }
   explicit operator bool() const { return has_value(); }

@@ -69,10 +69,12 @@ const std::string& Value::as_string() const {
 
 const Value::List& Value::as_list() const {
   if (const auto* held = std::get_if<List>(&data_)) return *held;
+  if (const PackedList* list = packed()) return list->unpacked();
   wrong_kind("array", *this);
 }
 
 Value::List& Value::as_list() {
+  if (const PackedList* list = packed()) data_ = List(list->unpacked());
   if (auto* held = std::get_if<List>(&data_)) return *held;
   wrong_kind("array", *this);
 }
@@ -89,11 +91,7 @@ Value::Object& Value::as_object() {
 
 const Value* Value::find(std::string_view key) const {
   const auto* members = std::get_if<Object>(&data_);
-  if (!members) return nullptr;
-  for (const auto& [name, value] : *members) {
-    if (name == key) return &value;
-  }
-  return nullptr;
+  return members ? members->find(key) : nullptr;
 }
 
 Value* Value::find(std::string_view key) { return const_cast<Value*>(std::as_const(*this).find(key)); }
@@ -106,8 +104,7 @@ const Value& Value::at(std::string_view key) const {
 
 Value& Value::set(std::string_view key, Value value) {
   if (is_null()) data_ = Object{};
-  if (Value* found = find(key)) return *found = std::move(value);
-  return as_object().emplace_back(std::string(key), std::move(value)).second;
+  return as_object().set(key, std::move(value));
 }
 
 Value& Value::push(Value value) {
@@ -116,6 +113,7 @@ Value& Value::push(Value value) {
 }
 
 size_t Value::size() const {
+  if (const PackedList* list = packed()) return list->size();
   if (is_list()) return as_list().size();
   if (is_object()) return as_object().size();
   return 0;
@@ -123,6 +121,9 @@ size_t Value::size() const {
 
 bool operator==(const Value& a, const Value& b) {
   if (a.is_number() && b.is_number() && a.kind() != b.kind()) return a.as_double() == b.as_double();
+  if ((a.packed() || b.packed()) && a.is_list() && b.is_list()) {
+    return a.size() == b.size() && a.as_list() == b.as_list();
+  }
   return a.data_ == b.data_;
 }
 

@@ -1,25 +1,29 @@
 // Value: one ordered JSON-like tree (null, bool, int64, uint64, double, string, list, object in insertion order).
 // GGUF metadata, tokenizer files, template context, tool arguments, schemas and node literals are Values; text and
 // Values meet in formats/json. A non-negative integer that fits int64 is kept as int64; uint64 holds the rest, so a
-// seed of 2^64-1 survives. Not thread-safe for writing; freely shared for reading.
+// seed of 2^64-1 survives. A list may be packed (core/base/packed_list.h); it reads as any other list. Not thread-safe
+// for writing; freely shared for reading.
 #pragma once
 #include <cstdint>
 #include <initializer_list>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <variant>
 #include <vector>
 
+#include "core/base/packed_list.h"
 #include "core/base/result.h"
+#include "core/base/value_object.h"
 
 namespace hearth {
 
 class Value {
  public:
   using List = std::vector<Value>;
-  using Member = std::pair<std::string, Value>;
-  using Object = std::vector<Member>;  // insertion order; keys unique when built through set()
+  using Object = ValueObject;  // insertion order, each name once
+  using Member = Object::Member;
   enum class Kind { kNull, kBool, kInt, kUint, kDouble, kString, kList, kObject };
 
   Value() = default;
@@ -36,11 +40,13 @@ class Value {
   Value(List value) : data_(std::move(value)) {}                             // NOLINT
   Value(Object value) : data_(std::move(value)) {}                           // NOLINT
 
+  explicit Value(std::shared_ptr<const PackedList> list) : data_(std::move(list)) {}
+
   static Value list() { return Value(List{}); }
   static Value object() { return Value(Object{}); }
   static Value object(std::initializer_list<Member> members) { return Value(Object(members)); }
 
-  Kind kind() const { return static_cast<Kind>(data_.index()); }
+  Kind kind() const { return packed() ? Kind::kList : static_cast<Kind>(data_.index()); }
   std::string_view kind_name() const;  // "null", "boolean", "integer", "number", "string", "array", "object"
   bool is_null() const { return kind() == Kind::kNull; }
   bool is_bool() const { return kind() == Kind::kBool; }
@@ -56,12 +62,18 @@ class Value {
   uint64_t as_uint() const;   // likewise, non-negative
   double as_double() const;   // any number
   const std::string& as_string() const;
-  const List& as_list() const;
-  List& as_list();
+  const List& as_list() const;  // of a packed list this makes the Values, once
+  List& as_list();              // a packed list stops being packed
   const Object& as_object() const;
   Object& as_object();
 
-  /// Member of an object, or nullptr when this is no object or has no such key. O(members).
+  /// The packed form of a list that has one, for reading it without making a Value of each item; else nullptr.
+  const PackedList* packed() const {
+    const auto* held = std::get_if<std::shared_ptr<const PackedList>>(&data_);
+    return held ? held->get() : nullptr;
+  }
+
+  /// Member of an object, or nullptr when this is no object or has no such key. Constant time, as set() is.
   const Value* find(std::string_view key) const;
   Value* find(std::string_view key);
   /// Member that must exist; throws Error{kNotFound} naming the key.
@@ -76,7 +88,10 @@ class Value {
   friend bool operator==(const Value& a, const Value& b);
 
  private:
-  std::variant<std::monostate, bool, int64_t, uint64_t, double, std::string, List, Object> data_;
+  // In the order of Kind; the packed list, never null, comes after them.
+  std::variant<std::monostate, bool, int64_t, uint64_t, double, std::string, List, Object,
+               std::shared_ptr<const PackedList>>
+      data_;
 };
 
 }  // namespace hearth

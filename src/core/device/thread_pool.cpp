@@ -82,8 +82,8 @@ void ThreadPool::worker() {
   for (;;) {
     auto has_work = [&] { return generation_.load(std::memory_order_acquire) != seen || stop_; };
     if (!has_work()) {
-      // Between steps nobody holds the pool: linger a little, as the next step often follows at once, then sleep. A hold
-      // or new work wakes us.
+      // Between steps nobody holds the pool: linger a little, as the next step often follows at once, then sleep. A
+      // hold or new work wakes us.
       int spins = 0;
       spin_until([&] {
         bool is_held = holds_.load(std::memory_order_relaxed) > 0;

@@ -1,5 +1,5 @@
-// ThreadPool: the CPU lane's workers. parallel_for splits [0, n) into chunks handed out in order; the caller takes part.
-// Workers spin while a step is running (hold()) because an op lasts microseconds, and sleep between steps.
+// ThreadPool: the CPU lane's workers. parallel_for splits [0, n) into chunks handed out in order; the caller takes
+// part. Workers spin while a step is running (hold()) because an op lasts microseconds, and sleep between steps.
 // One caller at a time: the device's owner thread. A body must not throw.
 #pragma once
 #include <atomic>

@@ -25,9 +25,13 @@ constexpr std::array<DTypeInfo, static_cast<size_t>(DType::kCount)> kInfos = {
     whole("i32", 4),
     whole("i64", 8),
     whole("u8", 1),
+    whole("u16", 2),
+    whole("u32", 4),
+    whole("u64", 8),
     whole("bool", 1),
     real("f8_e4m3", 1),
     real("f8_e5m2", 1),
+    real("f8_e8m0", 1),
     block("q4_0", 32, 2 + 16),
     block("q4_1", 32, 2 + 2 + 16),
     block("q5_0", 32, 2 + 4 + 16),
@@ -69,9 +73,10 @@ constexpr std::array<DType, 43> kFromGgml = {
 };
 
 constexpr std::pair<std::string_view, DType> kSafetensorsNames[] = {
-    {"F64", DType::kF64},        {"F32", DType::kF32},        {"F16", DType::kF16}, {"BF16", DType::kBF16},
-    {"F8_E4M3", DType::kF8E4M3}, {"F8_E5M2", DType::kF8E5M2}, {"I64", DType::kI64}, {"I32", DType::kI32},
-    {"I16", DType::kI16},        {"I8", DType::kI8},          {"U8", DType::kU8},   {"BOOL", DType::kBool},
+    {"F64", DType::kF64},        {"F32", DType::kF32},        {"F16", DType::kF16},        {"BF16", DType::kBF16},
+    {"F8_E4M3", DType::kF8E4M3}, {"F8_E5M2", DType::kF8E5M2}, {"F8_E8M0", DType::kF8E8M0}, {"I64", DType::kI64},
+    {"I32", DType::kI32},        {"I16", DType::kI16},        {"I8", DType::kI8},          {"U64", DType::kU64},
+    {"U32", DType::kU32},        {"U16", DType::kU16},        {"U8", DType::kU8},          {"BOOL", DType::kBool},
 };
 
 uint32_t bits_of(float value) { return __builtin_bit_cast(uint32_t, value); }
@@ -149,5 +154,11 @@ float f8e4m3_to_f32(uint8_t bits) {
 
 // E5M2 is the upper byte of a half.
 float f8e5m2_to_f32(uint8_t bits) { return f16_to_f32(static_cast<uint16_t>(bits << 8)); }
+
+// The exponent field of a float; 2^-127 is a subnormal one.
+float f8e8m0_to_f32(uint8_t bits) {
+  if (bits == 0xff) return float_of(0x7fc00000);
+  return bits == 0 ? 0x1p-127f : float_of(static_cast<uint32_t>(bits) << 23);
+}
 
 }  // namespace hearth

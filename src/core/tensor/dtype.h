@@ -10,8 +10,8 @@ namespace hearth {
 
 enum class DType : uint8_t {
   // scalars
-  kF32, kF16, kBF16, kF64, kI8, kI16, kI32, kI64, kU8, kBool,
-  kF8E4M3, kF8E5M2,
+  kF32, kF16, kBF16, kF64, kI8, kI16, kI32, kI64, kU8, kU16, kU32, kU64, kBool,
+  kF8E4M3, kF8E5M2, kF8E8M0,
   // ggml blocks
   kQ4_0, kQ4_1, kQ5_0, kQ5_1, kQ8_0, kQ8_1,
   kQ2_K, kQ3_K, kQ4_K, kQ5_K, kQ6_K, kQ8_K,
@@ -48,5 +48,6 @@ inline float bf16_to_f32(uint16_t bits) { return __builtin_bit_cast(float, stati
 uint16_t f32_to_bf16(float value);
 float f8e4m3_to_f32(uint8_t bits);  // OCP FN: no infinities, 0x7f and 0xff are NaN
 float f8e5m2_to_f32(uint8_t bits);
+float f8e8m0_to_f32(uint8_t bits);  // a scale: a power of two from 2^-127 to 2^127, 0xff is NaN
 
 }  // namespace hearth

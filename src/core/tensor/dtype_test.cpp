@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 #include <set>
+#include <tuple>
 
 #include <gtest/gtest.h>
 
@@ -55,6 +56,18 @@ TEST(DType, SafetensorsNames) {
   EXPECT_EQ(from_safetensors("BF16"), DType::kBF16);
   EXPECT_EQ(from_safetensors("F8_E4M3"), DType::kF8E4M3);
   EXPECT_FALSE(from_safetensors("bf16"));
+  const std::tuple<const char*, DType, int64_t> kSizes[] = {
+      {"BOOL", DType::kBool, 1},       {"U8", DType::kU8, 1},           {"I8", DType::kI8, 1},
+      {"F8_E4M3", DType::kF8E4M3, 1},  {"F8_E5M2", DType::kF8E5M2, 1},  {"F8_E8M0", DType::kF8E8M0, 1},
+      {"I16", DType::kI16, 2},         {"U16", DType::kU16, 2},         {"F16", DType::kF16, 2},
+      {"BF16", DType::kBF16, 2},       {"I32", DType::kI32, 4},         {"U32", DType::kU32, 4},
+      {"F32", DType::kF32, 4},         {"I64", DType::kI64, 8},         {"U64", DType::kU64, 8},
+      {"F64", DType::kF64, 8},
+  };
+  for (const auto& [spelling, type, bytes] : kSizes) {
+    EXPECT_EQ(from_safetensors(spelling), type) << spelling;
+    EXPECT_EQ(row_bytes(type, 1), bytes) << spelling;
+  }
 }
 
 TEST(DType, EveryHalfSurvivesTheRoundTrip) {
@@ -106,6 +119,10 @@ TEST(DType, EightBitFloats) {
   EXPECT_EQ(f8e5m2_to_f32(0x7b), 57344.0f);
   EXPECT_EQ(f8e5m2_to_f32(0x01), 0x1p-16f);
   EXPECT_TRUE(std::isinf(f8e5m2_to_f32(0x7c)));
+  for (int bits = 0; bits < 255; ++bits) {
+    EXPECT_EQ(f8e8m0_to_f32(static_cast<uint8_t>(bits)), std::ldexp(1.0f, bits - 127)) << bits;
+  }
+  EXPECT_TRUE(std::isnan(f8e8m0_to_f32(0xff)));
 }
 
 }  // namespace

@@ -1,11 +1,12 @@
 #include "formats/gguf/gguf.h"
 
 #include <algorithm>
-#include <unordered_set>
+#include <optional>
 #include <utility>
 
 #include <fmt/format.h>
 
+#include "core/base/packed_list.h"
 #include "core/base/units.h"
 #include "formats/gguf/cursor.h"
 
@@ -27,6 +28,25 @@ enum ValueType : uint32_t {
 int64_t least_bytes(uint32_t type) {
   constexpr int64_t kLeast[] = {1, 1, 2, 2, 4, 4, 4, 1, 8, 12, 8, 8, 8};
   return type < std::size(kLeast) ? kLeast[type] : 0;
+}
+
+/// How a list of these values is packed; nothing for texts, arrays and unknown types.
+std::optional<PackedList::Type> packed_number(uint32_t type) {
+  using Type = PackedList::Type;
+  switch (type) {
+    case kUint8: return Type::kUint8;
+    case kInt8: return Type::kInt8;
+    case kUint16: return Type::kUint16;
+    case kInt16: return Type::kInt16;
+    case kUint32: return Type::kUint32;
+    case kInt32: return Type::kInt32;
+    case kFloat32: return Type::kFloat32;
+    case kBool: return Type::kBool;
+    case kUint64: return Type::kUint64;
+    case kInt64: return Type::kInt64;
+    case kFloat64: return Type::kFloat64;
+    default: return std::nullopt;
+  }
 }
 
 // One file's header, read front to back: head, metadata, tensor table.
@@ -61,19 +81,20 @@ class HeaderReader {
     }
     // Both counts come before anything they count, so their least sizes bound them together with the file's size.
     tensor_count_ = in_.count(8 + 4 + 4 + 8, "tensor count");
+    refuse_beyond(kMaxTensors, tensor_count_, "tensors", "tensor count");
     metadata_count_ = in_.count(8 + 4 + 1, "metadata count");
-    charge(metadata_count_, "metadata count");
+    refuse_beyond(kMaxMetadataKeys, metadata_count_, "metadata keys", "metadata count");
+    items_ = metadata_count_;
   }
 
   void read_metadata(Value::Object& out) {
-    out.reserve(static_cast<size_t>(std::min<int64_t>(metadata_count_, 256)));
-    std::unordered_set<std::string> seen;
+    out.reserve(static_cast<size_t>(metadata_count_));
     for (int64_t i = 0; i < metadata_count_; ++i) {
-      std::string key(in_.string("metadata key"));
-      if (!seen.insert(key).second) in_.fail("metadata key", fmt::format("'{}' occurs twice", key));
+      std::string key = in_.text("metadata key", kMaxNameBytes);
+      if (out.find(key)) in_.fail("metadata key", fmt::format("'{}' occurs twice", key));
       auto type = in_.scalar<uint32_t>(key);
       Value value = read_value(type, key, 0);
-      out.emplace_back(std::move(key), std::move(value));
+      out.set(std::move(key), std::move(value));
     }
   }
 
@@ -90,7 +111,7 @@ class HeaderReader {
       case kFloat32: return Value(double{in_.scalar<float>(key)});
       case kFloat64: return Value(in_.scalar<double>(key));
       case kBool: return Value(read_bool(key));
-      case kString: return Value(in_.string(key));
+      case kString: return Value(in_.text(key));
       case kArray: return read_array(key, depth + 1);
     }
     in_.fail(key, fmt::format("value type {} is unknown, wanted 0 to {}", type, static_cast<uint32_t>(kFloat64)));
@@ -107,18 +128,61 @@ class HeaderReader {
     auto type = in_.scalar<uint32_t>(key);
     if (least_bytes(type) == 0) in_.fail(key, fmt::format("array of the unknown value type {}", type));
     int64_t count = in_.count(least_bytes(type), key);
-    charge(count, key);
+    items_ += count;
+    refuse_beyond(kMaxMetadataItems, items_, "metadata values", key);
+    if (type == kArray) return read_arrays(count, key, depth);
+    if (auto number = packed_number(type)) return read_numbers(*number, count, key);
+    return read_texts(count, key);
+  }
+
+  Value read_arrays(int64_t count, std::string_view key, int depth) {
+    nested_ += count;
+    refuse_beyond(kMaxNestedArrays, nested_, "arrays in arrays", key);
     Value::List items;
     items.reserve(static_cast<size_t>(count));
-    for (int64_t i = 0; i < count; ++i) items.push_back(read_value(type, key, depth));
+    for (int64_t i = 0; i < count; ++i) items.push_back(read_array(key, depth + 1));
     return Value(std::move(items));
   }
 
-  void charge(int64_t items, std::string_view field) {
-    items_ += items;
-    if (items_ > kMaxMetadataItems) {
-      in_.fail(field, fmt::format("{} metadata values so far, at most {} are read", items_, kMaxMetadataItems));
+  Value read_numbers(PackedList::Type type, int64_t count, std::string_view key) {
+    std::string bytes(static_cast<size_t>(count) * PackedList::width(type), '\0');
+    in_.copy(bytes, key);
+    if (type == PackedList::Type::kBool) {
+      auto wrong = std::find_if(bytes.begin(), bytes.end(), [](char byte) { return (byte & ~1) != 0; });
+      if (wrong != bytes.end()) {
+        in_.fail(key, fmt::format("got {} for a boolean, wanted 0 or 1", static_cast<uint8_t>(*wrong)));
+      }
     }
+    return Value(PackedList::of_numbers(type, std::move(bytes)));
+  }
+
+  // Measured first, so that what is taken is what the file bears out, and no more.
+  Value read_texts(int64_t count, std::string_view key) {
+    int64_t start = in_.position();
+    for (int64_t i = 0; i < count; ++i) in_.skip(in_.scalar<uint64_t>(key), key);
+    int64_t text_bytes = in_.position() - start - count * 8;
+    in_.seek(start);
+    std::string text(static_cast<size_t>(text_bytes), '\0');
+    std::vector<uint32_t> ends;
+    ends.reserve(static_cast<size_t>(count));
+    size_t end = 0;
+    for (int64_t i = 0; i < count; ++i) {
+      auto length = in_.scalar<uint64_t>(key);
+      if (length > text.size() - end) in_.fail(key, "the file changes while it is read");
+      in_.copy(std::span(text).subspan(end, length), key);
+      ends.push_back(static_cast<uint32_t>(end += length));
+    }
+    text.resize(end);
+    return Value(PackedList::of_texts(std::move(text), std::move(ends)));
+  }
+
+  void refuse_beyond(int64_t most, int64_t got, std::string_view things, std::string_view field) const {
+    if (got > most) in_.fail(field, fmt::format("{} {}, at most {} are read", got, things, most));
+  }
+
+  /// For what does not lie at one byte of the header.
+  [[noreturn]] void refuse(std::string_view what, std::string_view problem) const {
+    throw Error(Code::kCorruptFile, fmt::format("{}: {}: {}", in_.name(), what, problem));
   }
 
   int64_t alignment_of(const Value& metadata) const {
@@ -127,9 +191,9 @@ class HeaderReader {
     int64_t alignment = given->is_integer() && given->kind() == Value::Kind::kInt ? given->as_int() : 0;
     bool is_power_of_two = alignment > 0 && (alignment & (alignment - 1)) == 0;
     if (!is_power_of_two || alignment > kMaxAlignment) {
-      in_.fail("general.alignment",
-               fmt::format("got {}, wanted a power of two up to {}",
-                           given->is_integer() ? std::to_string(alignment) : "no integer", kMaxAlignment));
+      refuse("general.alignment",
+             fmt::format("got {}, wanted a power of two up to {}",
+                         given->is_integer() ? std::to_string(alignment) : "no integer", kMaxAlignment));
     }
     return alignment;
   }
@@ -145,7 +209,7 @@ class HeaderReader {
 
   TensorInfo read_tensor() {
     TensorInfo tensor;
-    tensor.name = in_.string("tensor name");
+    tensor.name = in_.text("tensor name", kMaxNameBytes);
     std::string field = fmt::format("tensor '{}'", tensor.name);
     auto dimensions = in_.scalar<uint32_t>(field);
     if (dimensions > kMaxDimensions) {
@@ -176,8 +240,8 @@ class HeaderReader {
 
   int64_t bytes_of(const TensorInfo& tensor, std::string_view field) const {
     if (auto bytes = tensor_bytes(tensor.type, tensor.shape)) return *bytes;
-    in_.fail(field, fmt::format("shape {} of {}: wanted a last dimension in multiples of {} and a size below 2^63",
-                                describe(tensor.shape), name(tensor.type), info(tensor.type).block_elements));
+    refuse(field, fmt::format("shape {} of {}: wanted a last dimension in multiples of {} and a size below 2^63",
+                              describe(tensor.shape), name(tensor.type), info(tensor.type).block_elements));
   }
 
   void place_tensors(std::vector<TensorInfo>& tensors, int64_t alignment) const {
@@ -185,14 +249,14 @@ class HeaderReader {
     for (TensorInfo& tensor : tensors) {
       std::string field = fmt::format("tensor '{}'", tensor.name);
       if (tensor.offset % alignment != 0) {
-        in_.fail(field, fmt::format("offset {} is not a multiple of the alignment {}", tensor.offset, alignment));
+        refuse(field, fmt::format("offset {} is not a multiple of the alignment {}", tensor.offset, alignment));
       }
       int64_t end = 0;
       bool overflows = __builtin_add_overflow(tensor.offset, data_start, &tensor.offset) ||
                        __builtin_add_overflow(tensor.offset, tensor.bytes, &end);
       if (overflows || end > file_bytes_) {
-        in_.fail(field, fmt::format("{} bytes at {} do not fit in a file of {} bytes (download incomplete?)",
-                                    tensor.bytes, tensor.offset, file_bytes_));
+        refuse(field, fmt::format("{} bytes at {} do not fit in a file of {} bytes (download incomplete?)",
+                                  tensor.bytes, tensor.offset, file_bytes_));
       }
     }
   }
@@ -202,6 +266,7 @@ class HeaderReader {
   int64_t tensor_count_ = 0;
   int64_t metadata_count_ = 0;
   int64_t items_ = 0;
+  int64_t nested_ = 0;
 };
 
 File open_one(const std::string& path) {
@@ -260,6 +325,7 @@ File open(const std::string& path) {
 
 File parse(std::string_view header_bytes, int64_t file_bytes, const std::string& name) {
   if (file_bytes < 0) throw Error(Code::kInvalidArgument, fmt::format("{}: a file of {} bytes", name, file_bytes));
+  header_bytes = header_bytes.substr(0, static_cast<size_t>(kMaxHeaderBytes));
   return HeaderReader(Cursor(header_bytes, name), file_bytes).read();
 }
 

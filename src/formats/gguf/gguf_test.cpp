@@ -158,6 +158,18 @@ TEST(Gguf, CountsAndLengthsAreCheckedBeforeAnythingIsAllocated) {
   EXPECT_REFUSED(list.finish(64), "list");
 }
 
+TEST(Gguf, ErrorsNameTheByteWhereTheFieldBegins) {
+  EXPECT_REFUSED("GGML" + Writer().head(0, 0).bytes.substr(4), "magic at byte 0:");
+  EXPECT_REFUSED(Writer().head(UINT64_MAX, 0).finish(64), "tensor count at byte 8:");
+  EXPECT_REFUSED(Writer().head(0, uint64_t{1} << 60).finish(64), "metadata count at byte 16:");
+  EXPECT_REFUSED(Writer().head(0, 1).put(UINT64_MAX).finish(64), "metadata key at byte 24:");
+  EXPECT_REFUSED(Writer().head(0, 1).key("k", kText).put<uint64_t>(1000).finish(64), "k at byte 37:");
+  EXPECT_REFUSED(Writer().head(0, 1).key("k", 13).finish(64), "k at byte 33:");
+  EXPECT_REFUSED(Writer().head(0, 1).key("k", kBoolean).put<uint8_t>(2).finish(64), "k at byte 37:");
+  EXPECT_REFUSED(Writer().head(1, 0).tensor("t", {UINT64_MAX}, 0, 0).finish(64), "tensor 't' at byte 37:");
+  EXPECT_REFUSED(Writer().head(0, 0).bytes.substr(0, 6), "version at byte 4:");
+}
+
 TEST(Gguf, ManyMetadataValuesAreRefusedByCount) {
   auto count = static_cast<size_t>(kMaxMetadataItems);
   Writer out;
@@ -176,6 +188,12 @@ TEST(Gguf, MetadataValuesAreChecked) {
   EXPECT_REFUSED(Writer().head(0, 1).key("odd", 13).finish(64), "value type 13");
   EXPECT_REFUSED(Writer().head(0, 1).key("odd", kArrayOf).put<uint32_t>(99).put<uint64_t>(0).finish(64), "type 99");
   EXPECT_REFUSED(Writer().head(0, 1).key("flag", kBoolean).put<uint8_t>(2).finish(64), "boolean");
+  Writer flags;
+  flags.head(0, 1).key("flags", kArrayOf).put<uint32_t>(kBoolean).put<uint64_t>(2).put<uint8_t>(1).put<uint8_t>(3);
+  EXPECT_REFUSED(flags.finish(64), "got 3 for a boolean");
+  Writer texts;
+  texts.head(0, 1).key("texts", kArrayOf).put<uint32_t>(kText).put<uint64_t>(2).text("whole").put<uint64_t>(1000);
+  EXPECT_REFUSED(texts.finish(64), "texts at byte 66: needs 1000 bytes");
   Writer twice;
   twice.head(0, 2).key("k", kU8).put<uint8_t>(1).key("k", kU8).put<uint8_t>(2);
   EXPECT_REFUSED(twice.finish(64), "'k' occurs twice");
@@ -256,6 +274,29 @@ TEST_F(GgufFiles, AStringLongerThanOneReadIsWhole) {
   File file = open(write("long.gguf", out.finish(0)));
   EXPECT_EQ(file.metadata.at("long").as_string(), text);
   EXPECT_EQ(file.metadata.at("after").as_int(), 9);
+}
+
+TEST_F(GgufFiles, ListsLongerThanOneReadAreWhole) {
+  constexpr int kCount = 200'000;
+  Writer out;
+  out.head(0, 3);
+  out.key("texts", kArrayOf).put<uint32_t>(kText).put<uint64_t>(kCount);
+  for (int i = 0; i < kCount; ++i) out.text(std::to_string(i));
+  out.key("numbers", kArrayOf).put<uint32_t>(kU32).put<uint64_t>(kCount);
+  for (uint32_t i = 0; i < kCount; ++i) out.put(i * 3);
+  out.key("after", kU8).put<uint8_t>(9);
+  std::string bytes = out.finish(0);
+  File file = open(write("lists.gguf", bytes));
+  const PackedList* texts = file.metadata.at("texts").packed();
+  const PackedList* numbers = file.metadata.at("numbers").packed();
+  ASSERT_TRUE(texts && numbers);
+  ASSERT_EQ(texts->size(), static_cast<size_t>(kCount));
+  for (int i = 0; i < kCount; ++i) {
+    ASSERT_EQ(texts->text(static_cast<size_t>(i)), std::to_string(i));
+    ASSERT_EQ((*numbers)[static_cast<size_t>(i)].as_int(), i * 3);
+  }
+  EXPECT_EQ(file.metadata.at("after").as_int(), 9);
+  EXPECT_EQ(file.metadata, parse_whole(bytes).metadata);
 }
 
 TEST_F(GgufFiles, AHugeStringInAHugeFileIsNotRead) {

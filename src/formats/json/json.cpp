@@ -1,6 +1,5 @@
 #include "formats/json/json.h"
 
-#include <unordered_map>
 #include <utility>
 
 #include <fmt/format.h>
@@ -43,7 +42,7 @@ class Builder final : public nlohmann::json_sax<ordered_json> {
     if (stack_.empty()) return root = std::move(value), true;
     Value& parent = stack_.back();
     if (parent.is_list()) return parent.push(std::move(value)), true;
-    parent.as_object().emplace_back(std::move(keys_.back()), std::move(value));
+    parent.as_object().set(std::move(keys_.back()), std::move(value));  // of equal keys the last, as in Python
     return true;
   }
   bool open(Value container) {
@@ -59,25 +58,7 @@ class Builder final : public nlohmann::json_sax<ordered_json> {
     Value done = std::move(stack_.back());
     stack_.pop_back();
     keys_.pop_back();
-    if (done.is_object()) keep_last_of_equal_keys(done.as_object());
     return add(std::move(done));
-  }
-  // As in Python and JavaScript. A vocabulary has 260,000 members, hence a hash set instead of Value::set().
-  static void keep_last_of_equal_keys(Value::Object& members) {
-    if (members.size() < 2) return;
-    std::unordered_map<std::string_view, size_t> last;
-    last.reserve(members.size());
-    for (size_t i = 0; i < members.size(); ++i) last[members[i].first] = i;
-    if (last.size() == members.size()) return;
-    Value::Object kept;
-    for (size_t i = 0; i < members.size(); ++i) {
-      // The first occurrence keeps its place and takes the last value.
-      if (auto found = last.find(members[i].first); found != last.end()) {
-        size_t from = std::exchange(found->second, SIZE_MAX);
-        if (from != SIZE_MAX) kept.emplace_back(members[i].first, members[from].second);
-      }
-    }
-    members = std::move(kept);
   }
 
   ParseLimits limits_;
@@ -85,6 +66,15 @@ class Builder final : public nlohmann::json_sax<ordered_json> {
   std::vector<std::string> keys_;
   std::string problem_;
 };
+
+template <class Use>
+void for_each_item(const Value& list, Use use) {
+  if (const PackedList* packed = list.packed()) {
+    for (size_t i = 0; i < packed->size(); ++i) use((*packed)[i]);
+  } else {
+    for (const Value& item : list.as_list()) use(item);
+  }
+}
 
 ordered_json to_nlohmann(const Value& value) {
   switch (value.kind()) {
@@ -96,12 +86,15 @@ ordered_json to_nlohmann(const Value& value) {
     case Value::Kind::kString: return value.as_string();
     case Value::Kind::kList: {
       auto out = ordered_json::array();
-      for (const Value& item : value.as_list()) out.push_back(to_nlohmann(item));
+      for_each_item(value, [&](const Value& item) { out.push_back(to_nlohmann(item)); });
       return out;
     }
     case Value::Kind::kObject: {
       auto out = ordered_json::object();
-      for (const auto& [name, member] : value.as_object()) out[name] = to_nlohmann(member);
+      // Names are unique already; nlohmann would compare each with all before it.
+      auto& members = static_cast<ordered_json::object_t::Container&>(out.get_ref<ordered_json::object_t&>());
+      members.reserve(value.size());
+      for (const auto& [name, member] : value.as_object()) members.emplace_back(name, to_nlohmann(member));
       return out;
     }
   }
@@ -116,10 +109,11 @@ std::string scalar(const Value& value, WriteStyle style) {
 void write_spaced(const Value& value, WriteStyle style, std::string& out) {
   if (value.is_list()) {
     out += '[';
-    for (const char* comma = ""; const Value& item : value.as_list()) {
+    const char* comma = "";
+    for_each_item(value, [&](const Value& item) {
       out += std::exchange(comma, ", ");
       write_spaced(item, style, out);
-    }
+    });
     out += ']';
   } else if (value.is_object()) {
     out += '{';

@@ -3,7 +3,8 @@
 // as the format demands. What is wrong comes out as Error{kCorruptFile} naming file, tensor, got and wanted;
 // kUnsupported for an element type this build does not know.
 // Metadata is the __metadata__ object of a single file, or the "metadata" object of an index. Tensors are in the
-// order of their bytes, shard by shard.
+// order of their bytes, shard by shard. Headers are streamed: what is not asked for is never held, so that reading one
+// takes the text, the metadata's texts and some hundred bytes for each tensor.
 #pragma once
 #include <cstdint>
 #include <string>

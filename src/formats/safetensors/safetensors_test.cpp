@@ -3,7 +3,9 @@
 
 #include <cstring>
 #include <random>
+#include <tuple>
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 namespace hearth::safetensors {
@@ -77,6 +79,24 @@ TEST(Safetensors, HeaderLengthIsBounded) {
   uint64_t length = uint64_t{1} << 40;
   std::memcpy(huge.data(), &length, sizeof(length));
   EXPECT_THROW(parse(huge, int64_t{1} << 50, "big"), Error);  // within the file, beyond what a header may be
+}
+
+// What a checkpoint of four-bit codes with block scales holds, and every other integer.
+TEST(Safetensors, ScalesAndUnsignedIntegersHaveTheirSizes) {
+  const std::tuple<const char*, DType, int> kTypes[] = {{"F8_E8M0", DType::kF8E8M0, 1}, {"U8", DType::kU8, 1},
+                                                        {"U16", DType::kU16, 2},        {"U32", DType::kU32, 4},
+                                                        {"U64", DType::kU64, 8}};
+  for (const auto& [spelling, type, bytes] : kTypes) {
+    const auto entry = [&](int length) {
+      return fmt::format(R"({{"a":{{"dtype":"{}","shape":[2,3],"data_offsets":[0,{}]}}}})", spelling, length);
+    };
+    const std::string whole = file_of(entry(6 * bytes), static_cast<size_t>(6 * bytes));
+    const File file = parse(whole, static_cast<int64_t>(whole.size()), "model");
+    ASSERT_EQ(file.tensors.size(), 1u) << spelling;
+    EXPECT_EQ(file.tensors[0].type, type) << spelling;
+    EXPECT_EQ(file.tensors[0].bytes, 6 * bytes) << spelling;
+    EXPECT_REFUSED(file_of(entry(6 * bytes + 1), static_cast<size_t>(6 * bytes + 1)), "takes");
+  }
 }
 
 TEST(Safetensors, EntriesAreChecked) {

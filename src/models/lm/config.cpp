@@ -9,6 +9,8 @@
 namespace hearth {
 namespace {
 
+constexpr int64_t kMostLayers = 1000;
+
 // Typed reads of one object, with the file's name in every complaint.
 class Reader {
  public:
@@ -74,6 +76,7 @@ class Reader {
   }
   // GGUF may give one number per layer; models that really vary are not among the supported ones.
   const Value* uniform(std::string_view key, const Value& list) const {
+    if (list.size() > kMostLayers) refuse(key, fmt::format("{} entries, expected one for each layer", list.size()));
     for (const Value& item : list.as_list()) {
       if (item == list.as_list()[0]) continue;
       refuse(key, "differs between layers, which is not supported", Code::kUnsupported);
@@ -115,8 +118,9 @@ void read_gguf_rope(LmConfig& f, const Reader& r) {
   }
   std::string scaling = r.text("rope.scaling.type", "linear");
   if (scaling != "linear" && scaling != "none") {
-    r.refuse("rope.scaling.type", fmt::format("'{}' is not supported (none, linear and llama3 are)", scaling),
-             Code::kUnsupported);
+    r.refuse("rope.scaling.type",
+             fmt::format("'{}' is not supported (none and linear are; Llama 3's frequency factors belong in the tensor "
+                         "rope_freqs.weight, with the type none)", scaling), Code::kUnsupported);
   }
   // A factor without a type is linear and zero means one, as llama.cpp reads them; scale_linear is the older name.
   float factor = r.cap(r.find("rope.scaling.factor") ? "rope.scaling.factor" : "rope.scale_linear");
@@ -145,7 +149,7 @@ LmConfig from_gguf(const Checkpoint& ckpt) {
   f.architecture = ckpt.architecture();
   Reader r(ckpt.config, f.architecture + ".", ckpt.path);
   f.dim = r.count("embedding_length");
-  f.layers = r.count("block_count", {}, 1000);
+  f.layers = r.count("block_count", {}, kMostLayers);
   f.heads = r.count("attention.head_count", {}, 4096);
   f.kv_heads = r.count("attention.head_count_kv", f.heads, 4096);
   f.head_dim = r.count("attention.key_length", f.dim / f.heads, 4096);
@@ -266,7 +270,7 @@ LmConfig from_hugging_face(const Checkpoint& ckpt) {
   const Value& config = text_config && text_config->is_object() ? *text_config : ckpt.config;
   Reader r(config, "", ckpt.path);
   f.dim = r.count("hidden_size");
-  f.layers = r.count("num_hidden_layers", {}, 1000);
+  f.layers = r.count("num_hidden_layers", {}, kMostLayers);
   f.heads = r.count("num_attention_heads", {}, 4096);
   f.kv_heads = r.count("num_key_value_heads", f.heads, 4096);
   f.head_dim = r.count("head_dim", is_gemma3(f) ? 256 : f.dim / f.heads, 4096);

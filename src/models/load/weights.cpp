@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <chrono>
@@ -25,10 +26,17 @@ namespace {
 constexpr int64_t kAlignment = 256;
 constexpr int64_t kUnlimited = std::numeric_limits<int64_t>::max() / 2;
 constexpr int64_t kJobBytes = 4 * MiB;  // large enough for the disk, small enough that the ring is nothing
+constexpr int64_t kReadBytes = 64 * MiB;  // at most this much is read between two looks at a stop
 
-void read_exactly(int fd, const std::string& path, int64_t offset, std::byte* to, int64_t bytes) {
+void go_on_unless(const std::stop_token& stop) {
+  if (stop.stop_requested()) throw Error(Code::kCancelled, "loading was stopped");
+}
+
+void read_exactly(int fd, const std::string& path, int64_t offset, std::byte* to, int64_t bytes,
+                  const std::stop_token& stop) {
   while (bytes > 0) {
-    ssize_t got = pread(fd, to, static_cast<size_t>(bytes), offset);
+    go_on_unless(stop);
+    ssize_t got = pread(fd, to, static_cast<size_t>(std::min(bytes, kReadBytes)), offset);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) throw Error(Code::kIo, fmt::format("{}: read at {} failed: {}", path, offset, std::strerror(errno)));
     if (got == 0) {
@@ -178,16 +186,18 @@ void Weights::store(const Job& job, const std::byte* rows) const {
   if (!staging.empty()) write(w.data, staging.data(), w.bytes());
 }
 
-void Weights::run_job(const Job& job, const std::vector<int>& files, std::vector<std::byte>& buffer) const {
+void Weights::run_job(const Job& job, const std::vector<int>& files, std::vector<std::byte>& buffer,
+                      const std::stop_token& stop) const {
   int64_t bytes_per_row = row_bytes(job.source->type, job.weight.in());
   int64_t bytes = job.n_rows * bytes_per_row;
   buffer.resize(static_cast<size_t>(bytes));
   read_exactly(files[job.source->file], checkpoint_.file.paths[job.source->file],
-               job.source->offset + job.first_row * bytes_per_row, buffer.data(), bytes);
+               job.source->offset + job.first_row * bytes_per_row, buffer.data(), bytes, stop);
   store(job, buffer.data());
 }
 
-void Weights::load(ThreadPool& pool, const std::function<void(const LoadProgress&)>& progress) {
+void Weights::load(ThreadPool& pool, const std::function<void(const LoadProgress&)>& progress,
+                   const std::stop_token& stop) {
   check(device_.kind != DeviceKind::kMeta, "a sizing pass has nothing to load");
   OpenFiles files(checkpoint_.file.paths);
   LoadProgress state;
@@ -195,17 +205,17 @@ void Weights::load(ThreadPool& pool, const std::function<void(const LoadProgress
   auto start = std::chrono::steady_clock::now();
   std::mutex mutex;
   std::optional<Error> failure;
-  std::atomic<bool> stop{false};
+  std::atomic<bool> has_failed{false};
   pool.parallel_for(static_cast<int64_t>(jobs_.size()), 1, [&](int64_t begin, int64_t end) {
     std::vector<std::byte> buffer;
-    for (int64_t i = begin; i < end && !stop; ++i) {
+    for (int64_t i = begin; i < end && !has_failed; ++i) {
       const Job& job = jobs_[i];
       try {
-        run_job(job, files.fds(), buffer);
+        run_job(job, files.fds(), buffer, stop);
       } catch (const Error& e) {
         std::lock_guard lock(mutex);
-        failure = e.within(job.source->name);
-        stop = true;
+        failure = e.code() == Code::kCancelled ? e : e.within(job.source->name);
+        has_failed = true;
         return;
       }
       std::lock_guard lock(mutex);

@@ -4,6 +4,7 @@
 // final layout through a small ring. Used by one thread; load() works on the pool's threads.
 #pragma once
 #include <functional>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -40,8 +41,10 @@ class Weights {
 
   /// Exact bytes of everything bound so far, alignment included.
   int64_t bytes() const { return next_; }
-  /// Reads everything bound. Throws Error on a short file or a failed read; nothing else is left behind.
-  void load(ThreadPool& pool, const std::function<void(const LoadProgress&)>& progress = {});
+  /// Reads everything bound. Throws Error on a short file, a failed read, or kCancelled soon after `stop` is asked for,
+  /// whatever the checkpoint's size; nothing else is left behind.
+  void load(ThreadPool& pool, const std::function<void(const LoadProgress&)>& progress = {},
+            const std::stop_token& stop = {});
 
  private:
   struct Job {  // one run of whole row tiles of one tensor
@@ -54,7 +57,8 @@ class Weights {
   const TensorInfo& require(std::string_view name) const;
   Tensor place(int64_t bytes);
   void add_jobs(const TensorInfo& source, const Weight& weight, float plus);
-  void run_job(const Job& job, const std::vector<int>& files, std::vector<std::byte>& buffer) const;
+  void run_job(const Job& job, const std::vector<int>& files, std::vector<std::byte>& buffer,
+               const std::stop_token& stop) const;
   void store(const Job& job, const std::byte* rows) const;
   void write(const Tensor& to, const void* from, int64_t bytes) const;
 

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <functional>
 #include <span>
+#include <stop_token>
 
 #include "models/lm/language_model.h"
 #include "models/load/names.h"
@@ -157,6 +158,28 @@ TEST_F(LoadTest, SaysWhichFileIsTooShort) {
   }
   expect_says(error_of([&] { load(checkpoint, false); }),
               {"blk.1.ffn_gate.weight", "llama.gguf", "short of its tensors"});
+}
+
+TEST(Weights, GiveUpBetweenTensorsWhenStopped) {
+  const Checkpoint checkpoint = Checkpoint::open(tiny_path("llama.gguf"));
+  Weights sizing(checkpoint, cpu_caps(1));
+  std::unique_ptr<LanguageModel> sized = bind_language_model(sizing);
+  RawAllocator memory{Device{}};
+  Weights weights(checkpoint, cpu_caps(1), Device{}, *memory.allocate(sizing.bytes(), "weights"));
+  std::unique_ptr<LanguageModel> model = bind_language_model(weights);
+  ThreadPool alone{1};
+  std::stop_source stop;
+  int loaded = 0;
+  auto stop_at_the_second = [&](const LoadProgress&) {
+    if (++loaded == 2) stop.request_stop();
+  };
+  try {
+    weights.load(alone, stop_at_the_second, stop.get_token());
+    ADD_FAILURE() << "it was loaded to its end";
+  } catch (const Error& e) {
+    EXPECT_EQ(e.code(), Code::kCancelled);
+  }
+  EXPECT_EQ(loaded, 2);
 }
 
 TEST(Names, FollowTheArchitecture) {
