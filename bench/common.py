@@ -1,4 +1,4 @@
-"""What the benchmark scripts share: running programs, and CSV files that say on what machine and commit they were made."""
+"""What the benchmark scripts share: running programs, and CSV files that say on what machine and commit they arose."""
 
 import csv
 import datetime

@@ -3,9 +3,9 @@
 
     bench/llm_footprint.py --model smollm2=PATH.gguf [--model NAME=PATH ...] [--runs 5]
 
-Each run is a process of its own: it loads the model (whose file is in the page cache), prefills 2,048 tokens and decodes
-one. `rss_over_held` is the peak resident set divided by weights, state and arena. Every run goes into a CSV under
-bench/results/; medians close it.
+Each run is a process of its own: it loads the model (whose file is in the page cache), prefills 2,048 tokens and
+decodes one. `rss_over_held` is the peak resident set divided by weights, state and arena. Every run goes into a CSV
+under bench/results/; medians close it.
 """
 
 import argparse

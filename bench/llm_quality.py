@@ -5,8 +5,8 @@
 
 Perplexity is llama-perplexity's: chunks of 512 tokens, the second half of each scored. KL(reference || engine) is taken
 over the same positions of the first --kl-tokens; each engine's reference is the engine itself on the same weights
-decoded to float32, with its state in float32. llama.cpp gets them as a GGUF file that is written into the cache. Results
-go into a CSV under bench/results/. `gguf` and `numpy` are in build/venv, which ./test makes.
+decoded to float32, with its state in float32. llama.cpp gets them as a GGUF file that is written into the cache.
+Results go into a CSV under bench/results/. `gguf` and `numpy` are in build/venv, which ./test makes.
 """
 
 import argparse
