@@ -76,14 +76,15 @@ struct MacroDef {  // also the body of a call block
 
 struct Stmt {
   enum class Kind {
-    kData, kPrint, kIf, kFor, kSet, kSetBlock, kMacro, kCallBlock, kFilterBlock, kWith, kScope, kBlock, kBreak, kContinue
+    kData, kPrint, kIf, kFor, kSet, kSetBlock, kMacro, kCallBlock, kFilterBlock, kWith, kScope, kBlock, kBreak,
+    kContinue
   };
   Kind kind = Kind::kData;
   int line = 0;
   std::string text;                              // kData
   ExprPtr expr;                                  // printed, assigned, iterated over, called, or a filter chain
   std::vector<std::pair<ExprPtr, Body>> arms;    // kIf: condition and body
-  Body body;                                     // kFor, kSetBlock, kFilterBlock, kWith, kScope, kBlock (sees only the top level)
+  Body body;                                     // kFor, kSetBlock, kFilterBlock, kWith, kScope, kBlock
   Body otherwise;                                // else of kIf and kFor
   Target target;                                 // kFor, kSet, kSetBlock
   ExprPtr condition;                             // kFor ... if

@@ -32,7 +32,8 @@ void Budget::out_of_steps() const {
 }
 
 void Budget::too_deep() const {
-  throw Error(Code::kUnsupported, fmt::format("the template nests calls deeper than max_depth = {}", limits_.max_depth));
+  throw Error(Code::kUnsupported,
+              fmt::format("the template nests calls deeper than max_depth = {}", limits_.max_depth));
 }
 
 }  // namespace hearth::text::jinja

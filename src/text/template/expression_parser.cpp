@@ -70,7 +70,9 @@ ExprPtr ExpressionParser::finish(ExprPtr node) const {
   for (const auto& [name, argument] : node->named) include(argument);
   include(node->star);
   include(node->double_star);
-  if (node->height > kMaxHeight) syntax_error(node->line, fmt::format("an expression of more than {} levels", kMaxHeight));
+  if (node->height > kMaxHeight) {
+    syntax_error(node->line, fmt::format("an expression of more than {} levels", kMaxHeight));
+  }
   return node;
 }
 
@@ -161,7 +163,8 @@ ExprPtr ExpressionParser::product() {
   ExprPtr left = power();
   while (true) {
     const Token& token = tokens_.current();
-    bool multiplies = token.is_operator("*") || token.is_operator("/") || token.is_operator("//") || token.is_operator("%");
+    bool multiplies =
+        token.is_operator("*") || token.is_operator("/") || token.is_operator("//") || token.is_operator("%");
     if (!multiplies) return left;
     Token op = tokens_.next();
     left = binary(op.text, op.line, std::move(left), power());

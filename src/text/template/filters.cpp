@@ -16,7 +16,8 @@ PyValue path_step(std::string_view step) {
 }  // namespace
 
 Filter find_filter(std::string_view name) {
-  for (std::span<const NamedFilter> family : {text_filters(), sequence_filters(), selecting_filters(), value_filters()}) {
+  for (std::span<const NamedFilter> family :
+       {text_filters(), sequence_filters(), selecting_filters(), value_filters()}) {
     for (const auto& [held, filter] : family) {
       if (held == name) return filter;
     }

@@ -206,7 +206,9 @@ class Lexer {
     char quote = source_[pos_];
     size_t end = pos_ + 1;
     while (end < source_.size() && source_[end] != quote) end += source_[end] == '\\' ? 2 : 1;
-    if (end >= source_.size()) syntax_error(line_, fmt::format("unexpected char {}: the string is never closed", quote));
+    if (end >= source_.size()) {
+      syntax_error(line_, fmt::format("unexpected char {}: the string is never closed", quote));
+    }
     push(Kind::kString, unescape_literal(std::string_view(source_).substr(pos_ + 1, end - pos_ - 1), line_));
     advance(end + 1);
   }

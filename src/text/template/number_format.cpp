@@ -54,7 +54,9 @@ Spec parse_spec(std::string_view text) {
   Spec spec;
   size_t pos = 0;
   read_alignment(text, pos, spec);
-  auto next_is = [&](std::string_view set) { return pos < text.size() && set.find(text[pos]) != std::string_view::npos; };
+  auto next_is = [&](std::string_view set) {
+    return pos < text.size() && set.find(text[pos]) != std::string_view::npos;
+  };
   if (next_is("+- ")) spec.sign = text[pos++];
   if (next_is("#")) spec.alternate = true, ++pos;
   if (next_is("0")) {
@@ -201,7 +203,8 @@ std::string format_value(const PyValue& value, std::string_view spec_text, Budge
   }
   Spec spec = parse_spec(spec_text);
   if (value.is_string()) return format_text(value, spec, budget);
-  bool as_float = value.is(PyValue::Kind::kFloat) || std::string_view("eEfFgG%").find(spec.type) != std::string_view::npos;
+  bool as_float =
+      value.is(PyValue::Kind::kFloat) || std::string_view("eEfFgG%").find(spec.type) != std::string_view::npos;
   if (as_float && spec.type != 0) return format_float(value, spec, budget);
   if (value.is(PyValue::Kind::kFloat)) return format_float(value, spec, budget);
   return format_integer(value, spec, budget);

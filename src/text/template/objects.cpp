@@ -62,7 +62,9 @@ struct Cycler : Object, std::enable_shared_from_this<Cycler> {
   }
 };
 
-PyValue cycler_next(Interpreter&, const PyValue& self, const Args&) { return static_cast<Cycler&>(self.object()).next(); }
+PyValue cycler_next(Interpreter&, const PyValue& self, const Args&) {
+  return static_cast<Cycler&>(self.object()).next();
+}
 
 PyValue cycler_reset(Interpreter&, const PyValue& self, const Args&) {
   static_cast<Cycler&>(self.object()).position = 0;
@@ -190,7 +192,9 @@ std::optional<PyValue> Namespace::attribute(Interpreter&, std::string_view name)
   return found ? std::optional<PyValue>(*found) : std::nullopt;
 }
 
-std::string Macro::repr() const { return fmt::format("<Macro '{}'>", definition->name); }
+std::string Macro::repr() const {
+  return definition->name.empty() ? "<Macro anonymous>" : fmt::format("<Macro '{}'>", definition->name);
+}
 
 std::optional<PyValue> Macro::attribute(Interpreter&, std::string_view name) {
   if (name == "arguments") {
@@ -198,7 +202,7 @@ std::optional<PyValue> Macro::attribute(Interpreter&, std::string_view name) {
     for (const Parameter& parameter : definition->parameters) names.push_back(PyValue::string(parameter.name));
     return PyValue::tuple(std::move(names));
   }
-  if (name == "name") return PyValue::string(definition->name);
+  if (name == "name") return definition->name.empty() ? PyValue() : PyValue::string(definition->name);
   if (name == "catch_kwargs") return PyValue::boolean(definition->reads_kwargs);
   if (name == "catch_varargs") return PyValue::boolean(definition->reads_varargs);
   if (name == "caller") return PyValue::boolean(definition->reads_caller);

@@ -12,7 +12,8 @@ Parameters::Parameters(std::string_view function, const Args& args, std::initial
                        size_t required)
     : function_(function), given_(names.size(), nullptr) {
   if (args.positional.size() > names.size()) {
-    raise_error(fmt::format("{}() takes at most {} arguments ({} given)", function, names.size(), args.positional.size()));
+    raise_error(
+        fmt::format("{}() takes at most {} arguments ({} given)", function, names.size(), args.positional.size()));
   }
   for (size_t i = 0; i < args.positional.size(); ++i) given_[i] = &args.positional[i];
   for (const auto& [name, value] : args.named) {

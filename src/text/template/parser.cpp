@@ -11,7 +11,8 @@ using Kind = Token::Kind;
 
 class StatementParser {
  public:
-  StatementParser(std::vector<Token> tokens, Ast& ast) : tokens_(std::move(tokens)), expressions_(tokens_, ast), ast_(ast) {
+  StatementParser(std::vector<Token> tokens, Ast& ast)
+      : tokens_(std::move(tokens)), expressions_(tokens_, ast), ast_(ast) {
     ast_.loop_id = expressions_.intern("loop");
     ast_.caller_id = expressions_.intern("caller");
     ast_.varargs_id = expressions_.intern("varargs");
@@ -102,7 +103,9 @@ class StatementParser {
       syntax_error(tag.line, fmt::format("'{}' needs another template file; a chat template must stand alone", name));
     }
     std::string message = fmt::format("Encountered unknown tag '{}'.", name);
-    if (!ends.empty()) message += fmt::format(" Jinja was looking for the following tags: '{}'.", fmt::join(ends, "' or '"));
+    if (!ends.empty()) {
+      message += fmt::format(" Jinja was looking for the following tags: '{}'.", fmt::join(ends, "' or '"));
+    }
     syntax_error(tag.line, message);
   }
 
@@ -142,9 +145,11 @@ class StatementParser {
     node->recursive = tokens_.skip_name("recursive");
     Soft soft(expressions_, false);
     ++loops_;
+    ++fors_;
     node->body = block({"endfor", "else"});
     --loops_;
     if (tokens_.next().text == "else") node->otherwise = block_and_end("endfor");
+    --fors_;
     return node;
   }
 
@@ -159,6 +164,7 @@ class StatementParser {
     StmtPtr node = make(Stmt::Kind::kSet);
     tokens_.next();
     node->target = expressions_.target({}, true);
+    if (fors_ > 0) refuse_loop_target(node->target, node->line);
     if (tokens_.skip_operator("=")) {
       node->expr = expressions_.tuple();
       return node;
@@ -311,6 +317,7 @@ class StatementParser {
   ExpressionParser expressions_;
   Ast& ast_;
   int loops_ = 0;  // for loops around this point that break and continue may leave
+  int fors_ = 0;   // for statements around this point, across the macros in them
 };
 
 }  // namespace

@@ -128,7 +128,9 @@ PyValue py_multiply(const PyValue& a, const PyValue& b, Budget& budget) {
 
 PyValue py_divide(const PyValue& a, const PyValue& b) {
   require_numbers("/", a, b);
-  if (b.as_double() == 0) raise_error(a.is_integral() && b.is_integral() ? "division by zero" : "float division by zero");
+  if (b.as_double() == 0) {
+    raise_error(a.is_integral() && b.is_integral() ? "division by zero" : "float division by zero");
+  }
   return PyValue::number(a.as_double() / b.as_double());
 }
 

@@ -129,7 +129,9 @@ size_t py_hash(const PyValue& value, Budget& budget) {
     case Kind::kInt: return std::hash<int64_t>{}(static_cast<int64_t>(value.as_int()));
     case Kind::kFloat: {
       double number = value.as_double();  // equal numbers hash alike
-      if (number == std::trunc(number) && std::abs(number) < 9e18) return std::hash<int64_t>{}(static_cast<int64_t>(number));
+      if (number == std::trunc(number) && std::abs(number) < 9e18) {
+        return std::hash<int64_t>{}(static_cast<int64_t>(number));
+      }
       return std::hash<double>{}(number);
     }
     case Kind::kString: return hash_text(value.bytes());

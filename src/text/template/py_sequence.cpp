@@ -11,7 +11,7 @@ namespace {
 using Kind = PyValue::Kind;
 
 struct Stride {  // a resolved slice: count items from start, step apart
-  Int start = 0, step = 1, count = 0;
+  Int start = 0, stop = 0, step = 1, count = 0;
 };
 
 Int clamp_bound(std::optional<Int> bound, Int missing, Int length, Int lowest, Int highest) {
@@ -29,8 +29,8 @@ Stride resolve(const SliceBounds& bounds, Int length) {
   Int lowest = forward ? 0 : -1;
   Int highest = forward ? length : length - 1;
   stride.start = clamp_bound(bounds.start, forward ? 0 : length - 1, length, lowest, highest);
-  Int stop = clamp_bound(bounds.stop, forward ? length : -1, length, lowest, highest);
-  stride.count = RangeBox{stride.start, stop, stride.step}.size();
+  stride.stop = clamp_bound(bounds.stop, forward ? length : -1, length, lowest, highest);
+  stride.count = RangeBox{stride.start, stride.stop, stride.step}.size();
   return stride;
 }
 
@@ -124,8 +124,7 @@ PyValue slice_of(const PyValue& sequence, const SliceBounds& bounds, Budget& bud
   if (sequence.is(Kind::kRange)) {
     const RangeBox& range = sequence.range();
     Int start = range.start + stride.start * range.step;
-    Int step = range.step * stride.step;
-    return PyValue::range({start, start + step * stride.count, step});
+    return PyValue::range({start, range.start + stride.stop * range.step, range.step * stride.step});
   }
   budget.charge_items(static_cast<size_t>(stride.count));
   Items picked;

@@ -1,9 +1,11 @@
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 
 #include <fmt/format.h>
 
 #include "text/template/code_points.h"
+#include "text/template/objects.h"
 #include "text/template/py_ops.h"
 #include "text/template/python_format.h"
 
@@ -32,7 +34,7 @@ class Writer {
       case Kind::kView: return view(value);
       case Kind::kRange: return range(value.range());
       case Kind::kIterator: return append("<generator object>");
-      case Kind::kObject: return append(value.object().repr());
+      case Kind::kObject: return object(value.object());
     }
   }
 
@@ -62,6 +64,18 @@ class Writer {
       repr(value);
     }
     append("}");
+  }
+
+  void object(Object& object) {
+    const auto* held = dynamic_cast<const Namespace*>(&object);
+    if (!held) return append(object.repr());
+    if (std::find(open_.begin(), open_.end(), held) != open_.end()) return append("<Namespace {...}>");
+    const Budget::Call call(budget_);
+    open_.push_back(held);
+    append("<Namespace ");
+    dict(held->attributes);
+    append(">");
+    open_.pop_back();
   }
 
   void view(const PyValue& value) {
@@ -107,6 +121,7 @@ class Writer {
 
   Budget& budget_;
   std::string out_;
+  std::vector<const Namespace*> open_;  // being written: a namespace may hold itself
 };
 
 }  // namespace

@@ -190,7 +190,8 @@ PyValue filter_extreme(Interpreter& interpreter, const PyValue& value, const Arg
   std::optional<Keyed> best;
   for (PyValue& item : iterate(value, budget)) {
     Keyed entry{folded(attribute_path(interpreter, item, attribute), given.flag(0, false)), item};
-    bool better = !best || (largest ? py_less(best->key, entry.key, budget, ">") : py_less(entry.key, best->key, budget));
+    bool better =
+        !best || (largest ? py_less(best->key, entry.key, budget, ">") : py_less(entry.key, best->key, budget));
     if (better) best = std::move(entry);
   }
   return best ? best->item : PyValue::undefined("No aggregated item, sequence was empty.");

@@ -242,9 +242,10 @@ void Interpreter::assign(const Target& target, const PyValue& value) {
 void Interpreter::unpack(const Target& target, const PyValue& value) {
   Items items = iterate(value, budget_);
   if (items.size() != target.items.size()) {
-    raise_error(items.size() > target.items.size()
-                    ? fmt::format("too many values to unpack (expected {})", target.items.size())
-                    : fmt::format("not enough values to unpack (expected {}, got {})", target.items.size(), items.size()));
+    raise_error(
+        items.size() > target.items.size()
+            ? fmt::format("too many values to unpack (expected {})", target.items.size())
+            : fmt::format("not enough values to unpack (expected {}, got {})", target.items.size(), items.size()));
   }
   for (size_t i = 0; i < items.size(); ++i) assign(target.items[i], items[i]);
 }
@@ -284,6 +285,7 @@ PyValue Interpreter::call_macro(const MacroDef& macro, Scope* defined_in, const 
   Args rest = given;
   size_t n_positional = std::min(rest.positional.size(), macro.parameters.size());
   bool caller_is_parameter = false;
+  std::vector<const Parameter*> unset;
   for (size_t i = 0; i < macro.parameters.size(); ++i) {
     const Parameter& parameter = macro.parameters[i];
     const std::string& name = parameter.name;
@@ -294,10 +296,12 @@ PyValue Interpreter::call_macro(const MacroDef& macro, Scope* defined_in, const 
     } else {
       value = take_named(rest, name);
     }
-    if (!value && parameter.standard) value = evaluate(*parameter.standard);
+    if (!value && parameter.standard) unset.push_back(&parameter);
     if (!value) value = PyValue::undefined(fmt::format("parameter '{}' was not provided", name));
     inside.scope().set(parameter.id, std::move(*value));
   }
+  // A default sees every parameter, those behind it too, and none of the names they hide.
+  for (const Parameter* parameter : unset) inside.scope().set(parameter->id, evaluate(*parameter->standard));
   if (macro.reads_caller && !caller_is_parameter) {
     auto caller = take_named(rest, "caller");
     inside.scope().set(ast_.caller_id, caller ? *caller : PyValue::undefined("No caller defined"));

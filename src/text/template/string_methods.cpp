@@ -131,7 +131,8 @@ PyValue str_count(Interpreter& interpreter, const PyValue& self, const Args& arg
   if (!range.inside) return PyValue::integer(0);
   if (wanted.empty()) return PyValue::integer(static_cast<Int>(code_point_count(range.text)) + 1);
   Int count = 0;
-  for (size_t at = range.text.find(wanted); at != std::string_view::npos; at = range.text.find(wanted, at + wanted.size())) {
+  for (size_t at = range.text.find(wanted); at != std::string_view::npos;
+       at = range.text.find(wanted, at + wanted.size())) {
     ++count;
   }
   return PyValue::integer(count);
@@ -141,7 +142,8 @@ PyValue str_replace(Interpreter& interpreter, const PyValue& self, const Args& a
   Parameters given("replace", args, {"old", "new", "count"}, 2);
   auto count = static_cast<int64_t>(std::clamp<Int>(given.integer(2, -1), -1, INT64_MAX));
   Budget& budget = interpreter.budget();
-  return text_like(self, replace_text(self.bytes(), given.text(0), joined_argument(self, given.at(1), budget), count, budget));
+  return text_like(
+      self, replace_text(self.bytes(), given.text(0), joined_argument(self, given.at(1), budget), count, budget));
 }
 
 template <std::string (*change)(std::string_view)>

@@ -38,7 +38,9 @@ PyValue filter_title(Interpreter& interpreter, const PyValue& value, const Args&
   Parameters("title", args, {});
   std::string text = py_str(value, interpreter.budget());
   std::string titled;
-  auto starts_word = [](char32_t c) { return is_space(c) || std::u32string_view(U"-({[<").find(c) != std::u32string_view::npos; };
+  auto starts_word = [](char32_t c) {
+    return is_space(c) || std::u32string_view(U"-({[<").find(c) != std::u32string_view::npos;
+  };
   for (size_t pos = 0; pos < text.size();) {
     size_t begin = pos;
     bool separator = starts_word(next_code_point(text, pos));
@@ -57,7 +59,8 @@ PyValue filter_title(Interpreter& interpreter, const PyValue& value, const Args&
 PyValue filter_center(Interpreter& interpreter, const PyValue& value, const Args& args) {
   Parameters given("center", args, {"width"});
   PyValue text = soft_text(interpreter, value);
-  return PyValue::string(pad_text(text.text(), given.integer(0, 80), Side::kBoth, " ", interpreter.budget()), text.is_markup());
+  return PyValue::string(pad_text(text.text(), given.integer(0, 80), Side::kBoth, " ", interpreter.budget()),
+                         text.is_markup());
 }
 
 PyValue filter_trim(Interpreter& interpreter, const PyValue& value, const Args& args) {
@@ -65,7 +68,9 @@ PyValue filter_trim(Interpreter& interpreter, const PyValue& value, const Args& 
   PyValue text = soft_text(interpreter, value);
   Budget& budget = interpreter.budget();
   budget.charge_text(text.bytes().size());
-  if (!given.given_and_not_none(0)) return PyValue::string(std::string(strip(text.bytes(), Side::kBoth)), text.is_markup());
+  if (!given.given_and_not_none(0)) {
+    return PyValue::string(std::string(strip(text.bytes(), Side::kBoth)), text.is_markup());
+  }
   budget.charge_search(text.bytes().size(), given.text(0).size() * 16);
   return PyValue::string(std::string(strip(text.bytes(), Side::kBoth, given.text(0))), text.is_markup());
 }
@@ -75,7 +80,8 @@ PyValue filter_replace(Interpreter& interpreter, const PyValue& value, const Arg
   Budget& budget = interpreter.budget();
   Int count = given.given_and_not_none(2) ? given.integer(2, -1) : Int(-1);
   std::string text = py_str(value, budget), from = py_str(given.at(0), budget), to = py_str(given.at(1), budget);
-  return PyValue::string(replace_text(text, from, to, static_cast<int64_t>(std::clamp<Int>(count, -1, INT64_MAX)), budget));
+  return PyValue::string(
+      replace_text(text, from, to, static_cast<int64_t>(std::clamp<Int>(count, -1, INT64_MAX)), budget));
 }
 
 PyValue filter_indent(Interpreter& interpreter, const PyValue& value, const Args& args) {
@@ -84,8 +90,9 @@ PyValue filter_indent(Interpreter& interpreter, const PyValue& value, const Args
   require_defined(value);
   if (!value.is_string()) raise_error(fmt::format("indent wants a string, got '{}'", value.type_name()));
   PyValue width = given.has(0) ? given.at(0) : PyValue::integer(4);
-  std::string indent = width.is_string() ? width.bytes()
-                                         : repeat_text(PyValue::string(" "), integer_argument(width, "indent"), budget).bytes();
+  std::string indent = width.is_string()
+                           ? width.bytes()
+                           : repeat_text(PyValue::string(" "), integer_argument(width, "indent"), budget).bytes();
   bool blank = given.flag(2, false);
   std::string text = value.bytes() + "\n";  // so that an empty text is one line
   std::string out;
@@ -109,7 +116,9 @@ PyValue filter_truncate(Interpreter& interpreter, const PyValue& value, const Ar
   Int length = given.integer(0, 255);
   Int leeway = given.given_and_not_none(3) ? given.integer(3, 5) : Int(5);
   Int end_length = static_cast<Int>(end.text().n_code_points);
-  if (length < end_length) raise_error(fmt::format("expected length >= {}, got {}", int_text(end_length), int_text(length)));
+  if (length < end_length) {
+    raise_error(fmt::format("expected length >= {}, got {}", int_text(end_length), int_text(length)));
+  }
   if (leeway < 0) raise_error(fmt::format("expected leeway >= 0, got {}", int_text(leeway)));
   if (checked_length(value) <= length || checked_length(value) - length <= leeway) return value;
   if (!value.is_string()) raise_error(fmt::format("truncate wants a string, got '{}'", value.type_name()));
@@ -200,7 +209,8 @@ std::string percent_encoded(std::string_view text, bool in_query) {
   std::string out;
   for (char c : text) {
     auto byte = static_cast<unsigned char>(c);
-    bool plain = (byte < 0x80 && is_alpha(byte)) || (c >= '0' && c <= '9') || std::string_view("_.-~").find(c) != std::string_view::npos;
+    bool plain = (byte < 0x80 && is_alpha(byte)) || (c >= '0' && c <= '9') ||
+                 std::string_view("_.-~").find(c) != std::string_view::npos;
     if (plain || (c == '/' && !in_query)) {
       out += c;
     } else if (c == ' ' && in_query) {
@@ -251,8 +261,9 @@ PyValue filter_xmlattr(Interpreter& interpreter, const PyValue& value, const Arg
 constexpr auto kFilters = std::to_array<NamedFilter>({
     {"string", filter_string}, {"upper", filter_case<to_upper>}, {"lower", filter_case<to_lower>},
     {"capitalize", filter_case<capitalize>}, {"title", filter_title}, {"center", filter_center}, {"trim", filter_trim},
-    {"replace", filter_replace}, {"indent", filter_indent}, {"truncate", filter_truncate}, {"wordwrap", filter_wordwrap},
-    {"wordcount", filter_wordcount}, {"format", filter_format}, {"safe", filter_safe}, {"escape", filter_escape},
+    {"replace", filter_replace}, {"indent", filter_indent}, {"truncate", filter_truncate},
+    {"wordwrap", filter_wordwrap}, {"wordcount", filter_wordcount}, {"format", filter_format}, {"safe", filter_safe},
+    {"escape", filter_escape},
     {"e", filter_escape}, {"forceescape", filter_forceescape}, {"striptags", filter_striptags},
     {"urlencode", filter_urlencode}, {"xmlattr", filter_xmlattr},
 });

@@ -27,7 +27,8 @@ class PercentFormatter {
       pos_ = mark;
       if (pos_ < format_.size()) conversion();
     }
-    bool all_used = arguments_.is(Kind::kTuple) ? next_ == arguments_.items().size() : next_ > 0 || named_ || is_mapping();
+    bool all_used =
+        arguments_.is(Kind::kTuple) ? next_ == arguments_.items().size() : next_ > 0 || named_ || is_mapping();
     if (!all_used) raise_error("not all arguments converted during string formatting");
     return std::move(out_);
   }
@@ -131,7 +132,8 @@ class PercentFormatter {
     if (std::strchr("eEfFgG", type)) {
       double number = value.as_double();
       std::string sign(std::signbit(number) && !std::isnan(number) ? "-" : positive);
-      return lay_out(sign, float_digits(std::abs(number), type, precision < 0 ? 6 : precision, alternate), layout, budget_);
+      return lay_out(sign, float_digits(std::abs(number), type, precision < 0 ? 6 : precision, alternate), layout,
+                     budget_);
     }
     if (std::strchr("oxX", type) && !value.is_integral()) {
       raise_error(fmt::format("%{} format: an integer is required, not {}", type, value.type_name()));
@@ -291,7 +293,8 @@ PyValue percent_format(const PyValue& format, const PyValue& arguments, Budget& 
 }
 
 PyValue brace_format(const PyValue& format, const Args& args, Interpreter& interpreter) {
-  return PyValue::string(BraceFormatter(format.is_markup(), args, interpreter).run(format.bytes(), 2), format.is_markup());
+  return PyValue::string(BraceFormatter(format.is_markup(), args, interpreter).run(format.bytes(), 2),
+                         format.is_markup());
 }
 
 std::string format_time(const std::string& format, std::time_t now, Budget& budget) {

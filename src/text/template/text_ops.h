@@ -24,7 +24,8 @@ std::vector<std::string_view> split_at(std::string_view text, std::string_view s
 std::vector<std::string_view> split_lines(std::string_view text, bool keep_ends = false);
 
 /// Replaces at most `count` occurrences (all when negative); an empty `from` matches between all characters.
-std::string replace_text(std::string_view text, std::string_view from, std::string_view to, int64_t count, Budget& budget);
+std::string replace_text(std::string_view text, std::string_view from, std::string_view to, int64_t count,
+                         Budget& budget);
 
 /// Spaces (or `fill`) around the text up to `width` code points, placed as str.center, ljust and rjust do.
 std::string pad_text(const TextBox& text, Int width, Side side, std::string_view fill, Budget& budget);

@@ -82,7 +82,9 @@ PyValue filter_filesizeformat(Interpreter&, const PyValue& value, const Args& ar
   Parameters given("filesizeformat", args, {"binary"});
   require_defined(value);
   auto number = value.is_string() ? parse_float(value.bytes()) : std::nullopt;
-  if (!number && !value.is_number()) raise_error(fmt::format("filesizeformat wants a number, got '{}'", value.type_name()));
+  if (!number && !value.is_number()) {
+    raise_error(fmt::format("filesizeformat wants a number, got '{}'", value.type_name()));
+  }
   double bytes = number ? *number : value.as_double();
   bool binary = given.flag(0, false);
   double base = binary ? 1024 : 1000;

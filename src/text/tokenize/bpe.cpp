@@ -61,6 +61,9 @@ struct ByteTokens {
   bool cover(std::string_view text) const {
     return std::all_of(text.begin(), text.end(), [&](char c) { return at(c) >= 0; });
   }
+  bool is_complete() const {
+    return std::all_of(std::begin(ids), std::end(ids), [](int32_t id) { return id >= 0; });
+  }
   int32_t at(char c) const { return ids[static_cast<unsigned char>(c)]; }
 };
 
@@ -70,6 +73,11 @@ class Bpe final : public Model {
       : vocab_(vocab), options_(std::move(options)), merges_(rules.size()), bytes_(vocab), cuts_(vocab) {
     uint32_t rank = 0;
     for (const MergeRule& rule : rules) merges_.insert(resolve(rule, rank++));
+  }
+
+  size_t fewest_tokens(std::string_view word) const override {
+    constexpr size_t kGiant = 64 * 1024;
+    return word.size() < kGiant ? 0 : known_bytes(word) / std::max<size_t>(vocab_.longest(), 1);
   }
 
   void encode(std::string_view word, ModelScratch& scratch, std::vector<int32_t>& out) const override {
@@ -117,6 +125,21 @@ class Bpe final : public Model {
     for (const Symbol& symbol : scratch.symbols) {
       if (symbol.bytes > 0) out.push_back(symbol.id);
     }
+  }
+
+  // Bytes of characters the vocabulary spells; the others may be dropped or share one unknown token.
+  size_t known_bytes(std::string_view word) const {
+    if (options_.byte_fallback && bytes_.is_complete()) return word.size();
+    std::array<size_t, 256> known{};  // of characters that are one byte
+    for (size_t byte = 0; byte < 128; ++byte) known[byte] = vocab_.find_plain(std::string(1, static_cast<char>(byte))) >= 0;
+    size_t sum = 0;
+    for (size_t at = 0; at < word.size();) {
+      const auto first = static_cast<unsigned char>(word[at]);
+      const size_t bytes = std::min<size_t>(sequence_length(first), word.size() - at);
+      sum += bytes == 1 ? known[first] : vocab_.find_plain(word.substr(at, bytes)) >= 0 ? bytes : 0;
+      at += bytes;
+    }
+    return sum;
   }
 
   int32_t find_character(std::string_view character, bool is_first, bool is_last) const {
@@ -167,6 +190,10 @@ class Bpe final : public Model {
 class ScoredBpe final : public Model {
  public:
   ScoredBpe(const Vocab& vocab, int32_t unknown) : vocab_(vocab), unknown_(unknown), bytes_(vocab), cuts_(vocab) {}
+
+  size_t fewest_tokens(std::string_view word) const override {
+    return bytes_.is_complete() ? word.size() / std::max<size_t>(vocab_.longest(), 1) : 0;
+  }
 
   void encode(std::string_view word, ModelScratch& scratch, std::vector<int32_t>& out) const override {
     while (!word.empty()) {

@@ -99,12 +99,14 @@ TEST(HostileJson, Components) {
   refuse_json("normalizer", R"({"type": "Replace", "content": ""})", "pattern");
   refuse_json("normalizer", R"({"type": "Precompiled", "precompiled_charsmap": "/////w=="})", "charsmap");
   refuse_json("normalizer", R"({"type": "Precompiled", "precompiled_charsmap": "*"})", "base64");
-  refuse_json("pre_tokenizer", R"({"type": "Split", "pattern": {"Regex": "(["}, "behavior": "Isolated"})", "regular expression");
+  refuse_json("pre_tokenizer", R"({"type": "Split", "pattern": {"Regex": "(["}, "behavior": "Isolated"})",
+              "regular expression");
   refuse_json("pre_tokenizer", R"({"type": "Split", "pattern": {"Regex": "a"}, "behavior": "Sideways"})", "Sideways");
   refuse_json("pre_tokenizer", R"({"type": "Split", "pattern": 5})", "pattern");
   refuse_json("pre_tokenizer", R"({"type": "UnicodeScripts"})", "UnicodeScripts");
   refuse_json("decoder", R"({"type": "CTC"})", "CTC");
-  refuse_json("post_processor", R"({"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "<s>"}}]})", "lacks");
+  refuse_json("post_processor", R"({"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "<s>"}}]})",
+              "lacks");
   refuse_json("added_tokens", R"([{"content": "<new>"}])", "no id");
   refuse_json("added_tokens", R"([{"content": "<new>", "id": 999999999}])", "id from 0");
   refuse_json("added_tokens", R"([{"content": "<new>", "id": 0}])", "both");

@@ -37,7 +37,9 @@ std::vector<double> read_unigram_vocab(const Value& model, Vocab& vocab) {
   vocab.reserve(entries.size(), entries.size() * 8);
   for (const Value& entry : entries) {
     bool is_pair = entry.is_list() && entry.size() == 2;
-    if (!is_pair || !entry.as_list()[0].is_string() || !entry.as_list()[1].is_number()) throw corrupt(fmt::format("model.vocab[{}] should be [text, score]", scores.size()));
+    if (!is_pair || !entry.as_list()[0].is_string() || !entry.as_list()[1].is_number()) {
+      throw corrupt(fmt::format("model.vocab[{}] should be [text, score]", scores.size()));
+    }
     vocab.add(static_cast<int32_t>(std::min<size_t>(scores.size(), Vocab::kMaxTokens)), entry.as_list()[0].as_string());
     scores.push_back(entry.as_list()[1].as_double());
   }

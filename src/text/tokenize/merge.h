@@ -33,7 +33,8 @@ void merge_all(ModelScratch& scratch, Propose propose) {
   }
   for (size_t i = 1; i < symbols.size(); ++i) consider(static_cast<int32_t>(i - 1), static_cast<int32_t>(i));
   std::make_heap(heap.begin(), heap.end(), goes_later);
-  while (!heap.empty()) {
+  for (uint32_t turn = 1; !heap.empty(); ++turn) {
+    if (turn % 65536 == 0) scratch.check_cancelled();
     std::pop_heap(heap.begin(), heap.end(), goes_later);
     MergeCandidate best = heap.back();
     heap.pop_back();

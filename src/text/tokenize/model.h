@@ -3,6 +3,7 @@
 // the vocabulary that the tokenizer owns and that must outlive it. Special tokens never come out of plain text.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -31,12 +32,18 @@ struct MergeCandidate {
 struct ModelScratch {
   std::vector<Symbol> symbols;
   std::vector<MergeCandidate> heap;
+  std::function<bool()> is_cancelled;  // asked now and then inside a long word
+
+  /// Throws Error{kCancelled} when nobody wants the result any more.
+  void check_cancelled() const;
 };
 
 class Model {
  public:
   virtual ~Model() = default;
   virtual void encode(std::string_view word, ModelScratch& scratch, std::vector<int32_t>& out) const = 0;
+  /// A lower bound of how many tokens a giant word becomes, without the work; 0 where there is none.
+  virtual size_t fewest_tokens(std::string_view word) const { return 0; }
 };
 
 /// Merge rules between spellings, as a file lists them: earlier lines go first.

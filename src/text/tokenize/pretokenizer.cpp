@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "text/tokenize/byte_alphabet.h"
+#include "text/tokenize/digit_groups.h"
 #include "text/unicode.h"
 
 namespace hearth::text {
@@ -28,6 +29,16 @@ void find_pieces(const Regex& regex, std::string_view word, RegexScratch& scratc
     pieces.push_back({span(match.begin, match.end), true});
     done = match.end;
     last_end = match.end;
+  }
+  if (done != word.size()) pieces.push_back({span(done, word.size()), false});
+}
+
+void find_pieces(const DigitGroups& groups, std::string_view word, RegexScratch& scratch, std::vector<Piece>& pieces) {
+  size_t done = 0;
+  for (const Match& match : groups.find(word, scratch)) {
+    if (done != match.begin) pieces.push_back({span(done, match.begin), false});
+    pieces.push_back({span(match.begin, match.end), true});
+    done = match.end;
   }
   if (done != word.size()) pieces.push_back({span(done, word.size()), false});
 }
@@ -190,6 +201,9 @@ Words PreTokenizer::apply(std::string text, bool at_start, RegexScratch& scratch
 }
 
 PreTokenizer::StepPtr split(std::string_view pattern, SplitBehavior behavior, bool invert) {
+  if (std::optional<DigitGroups> groups = DigitGroups::from_pattern(pattern)) {
+    return std::make_unique<Split<DigitGroups>>(std::move(*groups), behavior, invert);
+  }
   return std::make_unique<Split<Regex>>(Regex(pattern), behavior, invert);
 }
 

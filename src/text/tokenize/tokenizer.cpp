@@ -45,9 +45,12 @@ class WordCache {
 // One call of encode(): what its steps share.
 class Encoding {
  public:
-  explicit Encoding(const TokenizerParts& parts) : parts_(parts) {}
+  Encoding(const TokenizerParts& parts, const EncodeOptions& options) : parts_(parts), options_(options) {
+    model_scratch_.is_cancelled = options.is_cancelled;
+  }
 
-  void add_text(std::string_view text, bool parse_special) {
+  void add_text(std::string_view text) {
+    const bool parse_special = options_.parse_special;
     std::vector<Fragment> fragments;
     parts_.added.partition(text, parse_special, fragments);
     bool at_start = true;
@@ -89,6 +92,8 @@ class Encoding {
       constexpr size_t kLongestCached = 64;
       std::string_view word = words.word(span);
       bool is_cached = word.size() <= kLongestCached;
+      if (++words_ % 1024 == 0) model_scratch_.check_cancelled();
+      refuse_too_many(word);
       if (is_cached && cache.replay(word, ids)) continue;
       size_t before = ids.size();
       parts_.model->encode(word, model_scratch_, ids);
@@ -96,12 +101,27 @@ class Encoding {
     }
   }
 
+  void refuse_too_many(std::string_view next_word) const {
+    const auto n = static_cast<int64_t>(ids.size() + parts_.model->fewest_tokens(next_word));
+    if (n > options_.max_tokens) throw TooManyTokens(n, options_.max_tokens);
+  }
+
   const TokenizerParts& parts_;
+  const EncodeOptions& options_;
+  uint64_t words_ = 0;
   RegexScratch regex_scratch_;
   ModelScratch model_scratch_;
 };
 
 }  // namespace
+
+TooManyTokens::TooManyTokens(int64_t at_least, int64_t most)
+    : Error(Code::kContextLength, fmt::format("the text has at least {} tokens, at most {} are wanted", at_least, most)),
+      at_least_(at_least) {}
+
+void ModelScratch::check_cancelled() const {
+  if (is_cancelled && is_cancelled()) throw Error(Code::kCancelled, "nobody waits for these tokens any more");
+}
 
 Tokenizer::Tokenizer(std::unique_ptr<const TokenizerParts> parts) : parts_(std::move(parts)) {
   check(parts_ && parts_->model, "a tokenizer needs a model");
@@ -109,7 +129,7 @@ Tokenizer::Tokenizer(std::unique_ptr<const TokenizerParts> parts) : parts_(std::
 
 Tokenizer::~Tokenizer() = default;
 
-std::vector<int32_t> Tokenizer::encode(std::string_view text, EncodeOptions options) const {
+std::vector<int32_t> Tokenizer::encode(std::string_view text, const EncodeOptions& options) const {
   if (text.size() > kLongestText) {
     throw Error(Code::kInvalidArgument, fmt::format("a text of {} is too long to tokenize, at most {} are",
                                                     format_bytes(static_cast<int64_t>(text.size())),
@@ -117,9 +137,9 @@ std::vector<int32_t> Tokenizer::encode(std::string_view text, EncodeOptions opti
   }
   std::string repaired;
   if (!is_valid_utf8(text)) text = repaired = to_valid_utf8(text);
-  Encoding encoding(*parts_);
+  Encoding encoding(*parts_, options);
   if (options.add_special) encoding.ids = parts_->prefix;
-  encoding.add_text(text, options.parse_special);
+  encoding.add_text(text);
   if (options.add_special) encoding.ids.insert(encoding.ids.end(), parts_->suffix.begin(), parts_->suffix.end());
   return std::move(encoding.ids);
 }

@@ -4,6 +4,8 @@
 // that is not supported, throws Error{kCorruptFile or kUnsupported} naming the part and what is known.
 #pragma once
 #include <cstdint>
+#include <functional>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <span>
@@ -11,6 +13,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/base/error.h"
 #include "core/base/value.h"
 
 namespace hearth::text {
@@ -19,6 +22,18 @@ struct EncodeOptions {
   bool add_special = true;     // BOS, EOS and the like, as the model wants them around a text
   bool parse_special = false;  // true: special tokens spelled in the text are recognised (templates);
                                // false: they stay plain text (what a user typed)
+  int64_t max_tokens = std::numeric_limits<int64_t>::max();  // a longer text is given up: TooManyTokens
+  std::function<bool()> is_cancelled;  // asked every few milliseconds; true ends the call with Error{kCancelled}
+};
+
+/// A text has more tokens than EncodeOptions::max_tokens; how many is not known, only a lower bound.
+class TooManyTokens : public Error {
+ public:
+  TooManyTokens(int64_t at_least, int64_t most);
+  int64_t at_least() const { return at_least_; }
+
+ private:
+  int64_t at_least_;
 };
 
 struct DecodeOptions {
@@ -39,7 +54,7 @@ class Tokenizer {
   ~Tokenizer();
 
   /// Throws Error{kInvalidArgument} for a text above 1 GiB or one on which the model's own pattern explodes.
-  std::vector<int32_t> encode(std::string_view text, EncodeOptions options = {}) const;
+  std::vector<int32_t> encode(std::string_view text, const EncodeOptions& options = {}) const;
 
   /// Valid UTF-8; the same text a StreamDecoder gives. Ids outside the vocabulary stand for nothing.
   std::string decode(std::span<const int32_t> ids, DecodeOptions options = {}) const;
