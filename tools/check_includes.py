@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Who may include whom: check_includes.py [ROOT]. Prints each breach as path:line: message and exits 1 if there is one.
 
-It reads every C++ and CUDA source below src/, apps/ and tests/ and knows three rules and no exception:
+It reads every C++ and CUDA source below src/, apps/, tests/ and bench/ and knows three rules and no exception:
 1. A module (first folder below src/) includes itself and what MODULES names. An entry is a module, a folder or one
-   file. apps/ and tests/ stand outside the modules and may include all of them.
+   file. The other three stand outside the modules and may include all of them.
 2. Test code inside a module (X_test.cpp, X_test.cu, and the helpers in a folder testing/ or named X_testing.h) may also
    include what TESTS names. A helper is included by test code only.
 3. A third-party header family, and the call that takes device memory, live where LIBRARIES and CALLS say.
@@ -64,7 +64,7 @@ def allows(entry, header):
 
 
 def check_own(path, header, root):
-    """The breach of including the own header `header` (relative to src/) from `path` (relative to the root), or None."""
+    """The breach of including the own `header` (relative to src/) from `path` (relative to the root), or None."""
     module = header.split("/")[0]
     beside = root / pathlib.PurePosixPath(path).parent / header
     if module not in MODULES or "/" not in header:
@@ -126,7 +126,7 @@ def check_calls(texts):
 def sources(root):
     """{path relative to the root: text} of everything that is checked."""
     found = {}
-    for folder in ("src", "apps", "tests"):
+    for folder in ("src", "apps", "tests", "bench"):
         for path in sorted((root / folder).rglob("*")):
             if path.suffix in SUFFIXES and path.is_file():
                 found[path.relative_to(root).as_posix()] = path.read_text(encoding="utf-8", errors="replace")

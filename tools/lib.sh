@@ -100,6 +100,18 @@ cuda_compiler() {
   done
 }
 
+# The files that have C++ in them, as git names them.
+SOURCES=('*.cpp' '*.h' '*.cu' '*.cuh')
+
+# changed_sources: those that differ from the last commit, new ones included.
+changed_sources() {
+  git diff --name-only --diff-filter=d HEAD -- "${SOURCES[@]}"
+  git ls-files --others --exclude-standard -- "${SOURCES[@]}"
+}
+
+# clang_tool NAME: the installed one of the lowest release from 16 on; clang tools carry their release in their name.
+clang_tool() { compgen -c "$1-" | grep -xE "$1-1[6-9]" | sort -u | head -n 1; }
+
 has_nvidia_device() { compgen -G '/dev/nvidia[0-9]*' >/dev/null || [[ -e /dev/dxg ]]; }
 
 # pip ARGUMENT...: the ordinary client. A distribution without it, or one that manages its Python itself, gets a

@@ -30,6 +30,8 @@ packages_for() {
       libraries
       ;;
     test) echo shellcheck ;;
+    format) first_offered clang-format-16 clang-format-17 clang-format-18 clang-format-19 ;;
+    tidy) first_offered clang-tidy-16 clang-tidy-17 clang-tidy-18 clang-tidy-19 ;;
     fuzz)
       local clang
       clang=$(first_offered clang-16 clang-17 clang-18 clang-19)
@@ -45,7 +47,7 @@ packages_for() {
       done
       ;;
     *)
-      echo "packages.sh: no list named '$1'; there are build, test, fuzz and arm64" >&2
+      echo "packages.sh: no list named '$1'; there are build, test, format, tidy, fuzz and arm64" >&2
       return 1
       ;;
   esac

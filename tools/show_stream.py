@@ -2,7 +2,8 @@
 """Prints a streamed chat answer as it arrives: curl -sN .../v1/chat/completions | show_stream.py [ASKED_AT]
 
 Reads server-sent events on standard input. Ends with a line of figures: tokens, time to the first one since ASKED_AT
-(seconds of the epoch; by default the start of this program), tokens per second after it. Exits 1 when there was no answer or the server sent an error.
+(seconds of the epoch; by default the start of this program), tokens per second after it. Exits 1 when there was no
+answer or the server sent an error.
 """
 
 import json

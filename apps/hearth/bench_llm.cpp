@@ -1,4 +1,5 @@
 // hearth bench llm: speed (prefill, decode, parallel streams), memory and quality of one model, as a table or JSON.
+#include <algorithm>
 #include <fstream>
 #include <iostream>
 #include <iterator>
@@ -107,6 +108,24 @@ std::string read_text(const std::string& path) {
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
+// Only whole chunks are scored, for both figures.
+void check_text_is_enough(const BenchOptions& options, int64_t tokens, int64_t context) {
+  if (options.chunk > context) {
+    throw Error(Code::kInvalidArgument, fmt::format("--chunk {} is beyond the model's context of {}", options.chunk,
+                                                    context));
+  }
+  if (tokens < options.chunk) {
+    throw Error(Code::kInvalidArgument, fmt::format("--text {} has {} tokens, less than one chunk of {}; give a longer "
+                                                    "text or a smaller --chunk",
+                                                    options.text, tokens, options.chunk));
+  }
+  if (options.kl_tokens < options.chunk) {
+    throw Error(Code::kInvalidArgument, fmt::format("--kl-tokens {} is less than one chunk of {}; raise it or take a "
+                                                    "smaller --chunk",
+                                                    options.kl_tokens, options.chunk));
+  }
+}
+
 int bench_quality(Host& host, const BenchOptions& options) {
   if (options.text.empty()) throw Error(Code::kInvalidArgument, "--quality needs --text FILE to score");
   ModelSpec spec = model_for(host.config(), options.model);
@@ -117,6 +136,7 @@ int bench_quality(Host& host, const BenchOptions& options) {
   Executor executor(engine.device, engine.caps, engine.threads);
   std::unique_ptr<LoadedModel> model = LoadedModel::load(spec.load, executor, host.memory());
   std::vector<int32_t> tokens = model->tokenizer().encode(read_text(options.text));
+  check_text_is_enough(options, std::ssize(tokens), model->context());
   const double start = steady_s();
   Perplexity score = perplexity(*model, tokens, options.chunk, [&](int64_t done, int64_t total) {
     const double left = (steady_s() - start) / static_cast<double>(done) * static_cast<double>(total - done);
@@ -154,12 +174,14 @@ Action add_bench(CLI::App& app, Common& common) {
   llm->add_option("--generate", options->generate, "Tokens to decode")->capture_default_str()->check(CLI::Range(1, 1 << 20));
   llm->add_option("--parallel", options->parallel, "Streams at once")->capture_default_str()->check(CLI::Range(1, 256));
   llm->add_option("--repeat", options->repeat, "Runs; medians are shown")->capture_default_str()->check(CLI::Range(1, 100));
-  llm->add_option("--threads", options->threads, "CPU threads (default: one per core)");
+  llm->add_option("--threads", options->threads, "CPU threads (default: one per core)")->check(CLI::Range(1, 1024));
   llm->add_option("--device", options->device, "auto, cpu, cuda or cuda:N")->capture_default_str();
   llm->add_flag("--quality", options->quality, "Perplexity on --text, and mean KL to float32 logits");
   llm->add_option("--text", options->text, "Text file for --quality");
-  llm->add_option("--chunk", options->chunk, "Tokens per perplexity chunk")->capture_default_str();
-  llm->add_option("--kl-tokens", options->kl_tokens, "Tokens for the KL figure")->capture_default_str();
+  llm->add_option("--chunk", options->chunk, "Tokens per perplexity chunk, of which the second half is scored")
+      ->capture_default_str()->check(CLI::Range(int64_t{3}, int64_t{1} << 20));
+  llm->add_option("--kl-tokens", options->kl_tokens, "Tokens for the KL figure, at least one chunk")
+      ->capture_default_str()->check(CLI::Range(int64_t{3}, int64_t{1} << 30));
   llm->add_flag("--json", options->json, "Print JSON");
   return [options, &common] {
     Host host(read_config(common.config_file, thread_flags(*options)), options->device);

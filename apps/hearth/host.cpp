@@ -3,9 +3,11 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <charconv>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <optional>
 
 #include <fmt/format.h>
 
@@ -51,8 +53,18 @@ void apply_profile(ModelSpec& spec, const config::ModelProfile& profile) {
   if (profile.top_p) spec.defaults.top_p = static_cast<float>(*profile.top_p);
   if (profile.min_p) spec.defaults.min_p = static_cast<float>(*profile.min_p);
   if (profile.top_k) spec.defaults.top_k = *profile.top_k;
+  if (profile.typical_p) spec.defaults.typical_p = static_cast<float>(*profile.typical_p);
   if (profile.repetition_penalty) spec.defaults.repetition_penalty = static_cast<float>(*profile.repetition_penalty);
+  if (profile.presence_penalty) spec.defaults.presence_penalty = static_cast<float>(*profile.presence_penalty);
+  if (profile.frequency_penalty) spec.defaults.frequency_penalty = static_cast<float>(*profile.frequency_penalty);
+  if (profile.seed) spec.defaults.seed = static_cast<uint64_t>(*profile.seed);
   if (!profile.chat_template.empty()) spec.load.chat_template = read_file(profile.chat_template);
+}
+
+// A folder's name may have dots of its own, as in Qwen3-0.6B.
+std::string name_of_file(const fs::path& path) {
+  const fs::path whole = fs::canonical(path);
+  return fs::is_directory(whole) ? whole.filename().string() : path.stem().string();
 }
 
 fetch::Store store_of(const config::Config& config) {
@@ -76,20 +88,35 @@ int thread_count(const config::Config& config) {
   return std::max(static_cast<int>(std::thread::hardware_concurrency()), 1);
 }
 
+namespace {
+
+// The N of "cuda:N", 0 for "cuda" and "auto"; nothing when `asked` is none of them.
+std::optional<int> gpu_index(const std::string& asked) {
+  if (asked == "auto" || asked == "cuda") return 0;
+  constexpr std::string_view kPrefix = "cuda:";
+  int index = 0;
+  const char* end = asked.data() + asked.size();
+  if (!asked.starts_with(kPrefix)) return std::nullopt;
+  const auto [rest, failure] = std::from_chars(asked.data() + kPrefix.size(), end, index);
+  if (failure != std::errc() || rest != end || index < 0) return std::nullopt;
+  return index;
+}
+
+}  // namespace
+
 DeviceChoice choose_device(const std::string& asked, int threads) {
   auto cpu = [&](std::string why) {
     Caps caps = cpu_caps(threads);
     std::string reason = fmt::format("CPU, {} threads, {}: {}", threads, isa_name(caps.isa), why);
     return DeviceChoice{{DeviceKind::kCpu}, std::move(caps), std::move(reason)};
   };
-  const bool wants_cuda = asked.rfind("cuda", 0) == 0;
-  if (asked != "auto" && asked != "cpu" && !wants_cuda) {
-    throw Error(Code::kInvalidArgument, fmt::format("--device {}: expected auto, cpu, cuda or cuda:N", asked));
-  }
   if (asked == "cpu") return cpu("asked for with --device");
+  const std::optional<int> gpu = gpu_index(asked);
+  if (!gpu) throw Error(Code::kInvalidArgument, fmt::format("--device {}: expected auto, cpu, cuda or cuda:N", asked));
+  const bool wants_cuda = asked != "auto";
   if constexpr (cuda::kBuilt) {
     const int count = cuda::device_count();
-    const int index = asked.size() > 5 ? std::atoi(asked.c_str() + 5) : 0;
+    const int index = *gpu;
     if (index < count) {
       Caps caps = cuda::caps(index);
       std::string reason = fmt::format("{} (sm_{}, {} multiprocessors): {}", caps.name, caps.sm, caps.multiprocessors,
@@ -131,11 +158,19 @@ std::vector<ModelSpec> known_models(const config::Config& config) {
   return models;
 }
 
+void add_model(std::vector<ModelSpec>& models, ModelSpec model) {
+  auto is_same = [&](const ModelSpec& there) {
+    std::error_code failure;
+    return there.answers_to(model.load.name) && fs::equivalent(there.load.path, model.load.path, failure);
+  };
+  if (std::none_of(models.begin(), models.end(), is_same)) models.push_back(std::move(model));
+}
+
 ModelSpec model_for(const config::Config& config, const std::string& name_or_path) {
   for (ModelSpec& spec : known_models(config)) {
     if (spec.answers_to(name_or_path)) return std::move(spec);
   }
-  if (fs::exists(name_or_path)) return base_spec(config, fs::path(name_or_path).stem().string(), name_or_path);
+  if (fs::exists(name_or_path)) return base_spec(config, name_of_file(name_or_path), name_or_path);
   if (name_or_path.find('/') != std::string::npos || name_or_path.ends_with(".gguf")) {
     throw Error(Code::kNotFound, fmt::format("no model file or folder at {}", name_or_path));
   }

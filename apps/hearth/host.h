@@ -32,6 +32,8 @@ DeviceChoice choose_device(const std::string& asked, int threads);
 /// its own (chat, bench).
 std::vector<ModelSpec> known_models(const config::Config& config);
 ModelSpec model_for(const config::Config& config, const std::string& name_or_path);
+/// Adds `model`, unless it is there already: the same file under the same name.
+void add_model(std::vector<ModelSpec>& models, ModelSpec model);
 
 class Host {
  public:

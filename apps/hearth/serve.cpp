@@ -1,7 +1,5 @@
 // hearth serve: the HTTP server over the engine, until SIGINT or SIGTERM.
 #include <algorithm>
-#include <csignal>
-#include <iostream>
 #include <limits>
 
 #include <fmt/format.h>
@@ -11,6 +9,7 @@
 #include "core/base/units.h"
 #include "host.h"
 #include "server/server.h"
+#include "stop_signals.h"
 
 namespace hearth::app {
 namespace {
@@ -53,23 +52,20 @@ int most_generations(const config::Server& c, const std::vector<ModelSpec>& mode
   return static_cast<int>(std::min<int64_t>(most, std::numeric_limits<int>::max()));
 }
 
-// Loads --preload's model and the pinned ones.
-void load_first(Engine& engine, const std::string& preload, const std::vector<ModelSpec>& models) {
-  if (!preload.empty()) engine.preload(preload).value();
+// Loads --preload's model and the pinned ones; false when a signal came first.
+bool load_first(Engine& engine, const std::string& preload, const std::vector<ModelSpec>& models,
+                const StopSignals& signals) {
+  std::vector<std::string> wanted;
+  if (!preload.empty()) wanted.push_back(preload);
   for (const ModelSpec& spec : models) {
-    if (spec.keep_alive_s < 0) engine.preload(spec.load.name).value();
+    if (spec.keep_alive_s < 0) wanted.push_back(spec.load.name);
   }
-}
-
-// Signals are taken by sigwait on the main thread; every other thread inherits the block.
-sigset_t block_stop_signals() {
-  sigset_t signals;
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGINT);
-  sigaddset(&signals, SIGTERM);
-  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  std::signal(SIGPIPE, SIG_IGN);
-  return signals;
+  for (const std::string& name : wanted) {
+    Result<void> loaded = engine.preload(name);
+    if (signals.came()) return false;
+    loaded.value();
+  }
+  return !signals.came();
 }
 
 void warn_of_missing_default(const std::string& name, const std::vector<ModelSpec>& models) {
@@ -79,14 +75,15 @@ void warn_of_missing_default(const std::string& name, const std::vector<ModelSpe
 }
 
 int serve(const Common& common, const ServeOptions& options) {
-  const sigset_t signals = block_stop_signals();
+  StopSignals signals;
   Host host(read_config(common.config_file, flags_of(options)), options.device);
   log::info("device: {}", host.choice().reason);
   log::info("memory: budget {} in pool '{}'", format_bytes(host.memory().budget().limit_bytes()),
             host.memory().budget().pool());
 
   std::vector<ModelSpec> models = known_models(host.config());
-  for (const std::string& model : options.models) models.push_back(model_for(host.config(), model));
+  for (const std::string& model : options.models) add_model(models, model_for(host.config(), model));
+  check_names_are_distinct(models).value();
   if (models.empty()) log::warn("no models installed; get one with `hearth pull` and restart");
   for (const ModelSpec& spec : models) log::info("model {}: {}", spec.load.name, spec.load.path);
 
@@ -95,14 +92,13 @@ int serve(const Common& common, const ServeOptions& options) {
   Engine engine(host.engine_options(models), host.memory());
   const config::Server& asked = host.config().server;
   server::Server server(engine, server_options(asked, most_generations(asked, models)));
+  const std::stop_callback give_up_loading(signals.token(), [&] { engine.cancel_loads(); });
   server.start().value();
-  load_first(engine, options.preload, models);
-  const std::string& shown = asked.host;
-  log::info("ready on http://{}:{}", shown.find(':') == shown.npos ? shown : "[" + shown + "]", server.port());
-
-  int signal = 0;
-  sigwait(&signals, &signal);
-  log::info("{}: stopping", signal == SIGINT ? "SIGINT" : "SIGTERM");
+  if (load_first(engine, options.preload, models, signals)) {
+    const std::string& shown = asked.host;
+    log::info("ready on http://{}:{}", shown.find(':') == shown.npos ? shown : "[" + shown + "]", server.port());
+  }
+  log::info("{}: stopping", signals.wait());
   server.stop(kDrainSeconds);
   engine.shutdown(0);
   return 0;

@@ -49,8 +49,10 @@ struct ModelProfile {
   std::optional<std::string> state_dtype;
   std::optional<std::chrono::milliseconds> keep_alive;
   bool pin = false;
-  std::optional<double> temperature, top_p, min_p, repetition_penalty;
+  std::optional<double> temperature, top_p, min_p, typical_p;
+  std::optional<double> repetition_penalty, presence_penalty, frequency_penalty;
   std::optional<int> top_k;
+  std::optional<int64_t> seed;
   fs::path chat_template;
 };
 
@@ -79,7 +81,8 @@ struct LoadOptions {
 };
 
 /// The file is the first of: options.file, $HEARTH_CONFIG, hearth.toml in the folder,
-/// $XDG_CONFIG_HOME/hearth/hearth.toml (~/.config when unset). kInvalidArgument with one line a problem: place, what
+/// $XDG_CONFIG_HOME/hearth/hearth.toml (~/.config when unset). A HEARTH_* variable that is neither a field nor one of
+/// other_variables() in fields.h is a problem like an unknown key. kInvalidArgument with one line a problem: place, what
 /// was got, what was wanted; kNotFound when a file that was named does not exist.
 Result<Config> load(const LoadOptions& options);
 

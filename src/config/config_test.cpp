@@ -101,6 +101,10 @@ alias = ["qwen", "q"]
 context = 16384
 temperature = 1
 top_p = 0.9
+typical_p = 0.8
+presence_penalty = -0.5
+frequency_penalty = 1.5
+seed = 7
 pin = true
 chat_template = "q.jinja"
 )");
@@ -127,10 +131,14 @@ chat_template = "q.jinja"
   EXPECT_EQ(model.context, 16384);
   EXPECT_EQ(model.temperature, 1.0);
   EXPECT_EQ(model.top_p, 0.9);
+  EXPECT_EQ(model.typical_p, 0.8);
+  EXPECT_EQ(model.presence_penalty, -0.5);
+  EXPECT_EQ(model.frequency_penalty, 1.5);
+  EXPECT_EQ(model.seed, 7);
   EXPECT_TRUE(model.pin);
   EXPECT_EQ(model.chat_template, desk.folder / "q.jinja");
   EXPECT_FALSE(model.top_k || model.min_p || model.state_dtype || model.keep_alive || model.repetition_penalty);
-  EXPECT_EQ(origin_of(config, "models.\"qwen3:8b\".pin"), "hearth.toml:17");
+  EXPECT_EQ(origin_of(config, "models.\"qwen3:8b\".pin"), "hearth.toml:21");
 }
 
 TEST(Config, LaterLayersWin) {
@@ -178,7 +186,21 @@ TEST(Config, UnknownKeysNameTheNearest) {
   EXPECT_EQ(Desk().env("HEARTH_SERVER_PROT=1").problem(),
             "HEARTH_SERVER_PROT: unknown variable 'HEARTH_SERVER_PROT', did you mean 'HEARTH_SERVER_PORT'?");
   EXPECT_EQ(Desk().flag("server.prot", "1").problem(), "flag: unknown key 'server.prot', did you mean 'server.port'?");
-  EXPECT_EQ(Desk().env("HEARTH_LIBS=/x").env("HEARTH_SOURCE_DIR=/y").problem(), "accepted");
+}
+
+TEST(Config, UnknownVariablesAreRefusedWhateverTheyBeginWith) {
+  EXPECT_EQ(Desk().env("HEARTH_SERVR_PORT=9").problem(),
+            "HEARTH_SERVR_PORT: unknown variable 'HEARTH_SERVR_PORT', did you mean 'HEARTH_SERVER_PORT'?");
+  EXPECT_EQ(Desk().write(".env", "\nHEARTH_CONFG=x\n").problem(),
+            ".env:2: unknown variable 'HEARTH_CONFG', did you mean 'HEARTH_CONFIG'?");
+  const std::string far = Desk().env("HEARTH_ZZZZZZZZZZZZZZZZZZZZZZZ=1").problem();
+  EXPECT_NE(far.find("; there are: HEARTH_SERVER_HOST, "), std::string::npos) << far;
+  Desk desk;
+  for (const char* known : {"HEARTH_CPU_ISA=plain", "HEARTH_CACHE=/x", "HEARTH_BIN=/x", "HEARTH_SOURCE_DIR=/y",
+                            "HEARTH_TEST_SMOLLM2=/z", "HEARTH_FUZZ_SECONDS=1", "HEARTHSTONE=1"}) {
+    desk.env(known);
+  }
+  EXPECT_EQ(desk.problem(), "accepted");
 }
 
 TEST(Config, WrongTypesSayGotAndWanted) {
@@ -214,6 +236,8 @@ TEST(Config, OutOfRange) {
             "hearth.toml:2: server.max_body is \"\", wanted a size such as 512MiB or 1.5GiB, from 1KiB to 1GiB");
   EXPECT_EQ(problem_of("[models.\"a\"]\ntop_p = 1.5\n"),
             "hearth.toml:2: models.\"a\".top_p is 1.5, wanted a number from 0 to 1");
+  EXPECT_EQ(problem_of("[models.\"a\"]\nseed = -1\n"),
+            "hearth.toml:2: models.\"a\".seed is -1, wanted a whole number from 0 to 9007199254740991");
   EXPECT_EQ(Desk().env("HEARTH_LLM_PARALLEL=0").problem(),
             "HEARTH_LLM_PARALLEL: llm.parallel is '0', wanted a whole number from 1 to 1024");
   EXPECT_EQ(Desk().write(".env", "\nHEARTH_LLM_PARALLEL=many\n").problem(),
@@ -293,7 +317,9 @@ TEST(Config, TheDocumentationHoldsTheTable) {
   std::ifstream file(fs::path(root) / "docs/configuration.md");
   std::stringstream text;
   text << file.rdbuf();
-  EXPECT_NE(text.str().find(markdown()), std::string::npos) << "put this into docs/configuration.md:\n" << markdown();
+  for (const std::string& table : {markdown(), variables_markdown()}) {
+    EXPECT_NE(text.str().find(table), std::string::npos) << "put this into docs/configuration.md:\n" << table;
+  }
 }
 
 TEST(Dotenv, ReadsQuotesAndComments) {

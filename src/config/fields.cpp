@@ -11,6 +11,7 @@ using std::chrono::milliseconds;
 constexpr double kKiB = 1024, kMiB = 1024 * kKiB, kGiB = 1024 * kMiB, kTiB = 1024 * kGiB;
 constexpr double kSecond = 1000, kHour = 3600 * kSecond, kDay = 24 * kHour;
 constexpr double kMillion = 1'000'000;
+constexpr double kLargestExact = 9'007'199'254'740'991;  // 2^53 - 1: limits are doubles
 constexpr std::string_view kStateDtypes = "f16 bf16 f32";
 
 // How a setting gets into a field of a struct, by the field's type.
@@ -117,13 +118,43 @@ const std::array kFields = {
           model<&ModelProfile::top_p>},
     Field{"models", "min_p", Kind::kNumber, "the model's", 0, 1, "", "Least probability beside the likeliest token's.",
           model<&ModelProfile::min_p>},
+    Field{"models", "typical_p", Kind::kNumber, "1", 0, 1, "", "Share of probability of typical tokens; 1: off.",
+          model<&ModelProfile::typical_p>},
     Field{"models", "repetition_penalty", Kind::kNumber, "the model's", 0.01, 10, "",
           "Divides the odds of tokens seen before; 1: off.", model<&ModelProfile::repetition_penalty>},
+    Field{"models", "presence_penalty", Kind::kNumber, "0", -2, 2, "",
+          "Subtracted once from tokens already written; 0: off.", model<&ModelProfile::presence_penalty>},
+    Field{"models", "frequency_penalty", Kind::kNumber, "0", -2, 2, "",
+          "Subtracted for each time a token was written; 0: off.", model<&ModelProfile::frequency_penalty>},
+    Field{"models", "seed", Kind::kInteger, "random", 0, kLargestExact, "",
+          "Requests that give no seed all take this one, and repeat their answers.", model<&ModelProfile::seed>},
     Field{"models", "chat_template", Kind::kPath, "the model's", 0, 0, "",
           "Jinja file used instead of the model's own template.", model<&ModelProfile::chat_template>},
 };
 
+// The program itself reads the first two; the rest is of the scripts and tests, which run it with them set.
+constexpr Variable kOtherVariables[] = {
+    {"HEARTH_CONFIG", "The configuration file; `--config` wins."},
+    {"HEARTH_CPU_ISA", "Lowers the instruction set: plain, avx2, avx512, neon, dotprod or i8mm. For measuring."},
+    {"HEARTH_CACHE", "Where `./run`, `./test` and benchmarks keep downloads."},
+    {"HEARTH_CHROOTS", "Where `tools/chroot.sh` and `tools/arm64.sh` keep their systems."},
+    {"HEARTH_MIRROR", "The Debian mirror of those systems."},
+    {"HEARTH_ROOT_*", "Handed on into those systems."},
+    {"HEARTH_BIN", "Folder of the programs under test."},
+    {"HEARTH_SOURCE_DIR", "Root of the source tree, for tests."},
+    {"HEARTH_GGUF", "GGUF files that tests read, separated by colons."},
+    {"HEARTH_TEST_*", "Further inputs and outputs of tests."},
+    {"HEARTH_FUZZ_*", "Settings of the fuzz runs, such as HEARTH_FUZZ_SECONDS."},
+    {"HEARTH_UPDATE_DOCS", "Set: tests write the generated tables of docs/ anew."},
+};
+
 }  // namespace
+
+bool Variable::covers(std::string_view other) const {
+  return name.ends_with('*') ? other.starts_with(name.substr(0, name.size() - 1)) : other == name;
+}
+
+std::span<const Variable> other_variables() { return kOtherVariables; }
 
 std::string Field::env() const {
   if (is_of_model()) return "";

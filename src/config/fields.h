@@ -33,7 +33,16 @@ struct Field {
   std::string env() const;
 };
 
+/// A HEARTH_* variable of the environment that is no field of the configuration.
+struct Variable {
+  std::string_view name;  // "HEARTH_CACHE"; "HEARTH_TEST_*" stands for every name that begins so
+  std::string_view help;
+
+  bool covers(std::string_view other) const;
+};
+
 std::span<const Field> fields();
+std::span<const Variable> other_variables();
 /// nullptr when there is none.
 const Field* find_field(std::string_view section, std::string_view key);
 

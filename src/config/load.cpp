@@ -4,7 +4,6 @@
 #include <fstream>
 #include <iterator>
 #include <map>
-#include <set>
 #include <sstream>
 
 #include <fmt/format.h>
@@ -281,18 +280,19 @@ void Loader::apply_node(const Field& field, ModelProfile& profile, const toml::n
 }
 
 void Loader::apply_environment() {
-  std::set<std::string> sections;
   std::vector<std::string> names;
   for (const Field& field : fields()) {
     if (field.is_of_model()) continue;
     names.push_back(field.env());
-    sections.insert(field.env().substr(0, field.env().find('_', 7) + 1));  // "HEARTH_SERVER_"
     auto found = environment_.find(field.env());
     if (found != environment_.end()) apply_text(field, found->second.value, found->second.origin);
   }
+  for (const Variable& other : other_variables()) names.emplace_back(other.name);
   for (const auto& [name, value] : environment_) {
-    bool is_ours = std::ranges::any_of(sections, [&](const std::string& prefix) { return name.starts_with(prefix); });
-    if (is_ours && std::ranges::find(names, name) == names.end()) unknown_key({value.origin}, "variable", name, names);
+    if (!name.starts_with("HEARTH_") || std::ranges::find(names, name) != names.end()) continue;
+    const std::string& asked = name;
+    if (std::ranges::any_of(other_variables(), [&](const Variable& other) { return other.covers(asked); })) continue;
+    unknown_key({value.origin}, "variable", name, names);
   }
 }
 

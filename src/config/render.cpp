@@ -37,7 +37,11 @@ std::string_view sample(std::string_view key) {
                                  {"top_k", "40"},
                                  {"top_p", "0.95"},
                                  {"min_p", "0.05"},
+                                 {"typical_p", "0.95"},
                                  {"repetition_penalty", "1.1"},
+                                 {"presence_penalty", "0.5"},
+                                 {"frequency_penalty", "0.5"},
+                                 {"seed", "1"},
                                  {"chat_template", "qwen3.jinja"}};
   for (const Sample& known : kSamples) {
     if (known.key == key) return known.text;
@@ -102,6 +106,14 @@ std::string markdown() {
                        : "| key | wanted | default | environment | meaning |\n|---|---|---|---|---|\n";
     }
     text += table_row(field);
+  }
+  return text;
+}
+
+std::string variables_markdown() {
+  std::string text = "| variable | meaning |\n|---|---|\n";
+  for (const Variable& variable : other_variables()) {
+    text += fmt::format("| `{}` | {} |\n", variable.name, variable.help);
   }
   return text;
 }

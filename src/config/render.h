@@ -10,7 +10,8 @@ namespace hearth::config {
 std::string show(const Config& config);
 /// `hearth config example`: a hearth.toml with every field, its meaning and default, commented out.
 std::string example();
-/// The tables of docs/configuration.md.
+/// The tables of docs/configuration.md: every field, and the variables that are no field.
 std::string markdown();
+std::string variables_markdown();
 
 }  // namespace hearth::config

@@ -16,6 +16,8 @@
 namespace hearth {
 namespace {
 
+constexpr const char* kStopping = "the server is stopping";
+
 template <class T>
 T pick(const std::optional<T>& asked, const std::optional<T>& configured, T fallback) {
   return asked.value_or(configured.value_or(fallback));
@@ -30,11 +32,12 @@ SamplingParams fill_in(const SamplingOptions& asked, const SamplingOptions& conf
           .repetition_penalty = pick(asked.repetition_penalty, configured.repetition_penalty, 1.0f),
           .presence_penalty = pick(asked.presence_penalty, configured.presence_penalty, 0.0f),
           .frequency_penalty = pick(asked.frequency_penalty, configured.frequency_penalty, 0.0f),
-          .seed = asked.seed.value_or(std::random_device{}() * 0x100000001ull + std::random_device{}()),
+          .seed = pick<uint64_t>(asked.seed, configured.seed,
+                                 std::random_device{}() * 0x100000001ull + std::random_device{}()),
           .logit_bias = asked.logit_bias};
 }
 
-Value template_context(const ChatPrompt& chat, const text::Tokenizer& tokenizer) {
+Value template_context(const ChatPrompt& chat, const text::Template& chat_template, const text::Tokenizer& tokenizer) {
   Value context = Value::object();
   context.set("messages", chat.messages);
   if (!chat.tools.is_null()) context.set("tools", chat.tools);
@@ -42,15 +45,24 @@ Value template_context(const ChatPrompt& chat, const text::Tokenizer& tokenizer)
   auto spelled = [&](std::optional<int32_t> id) { return std::string(id ? tokenizer.token_text(*id) : ""); };
   context.set("bos_token", spelled(tokenizer.bos()));
   context.set("eos_token", spelled(tokenizer.eos()));
+  if (chat.request_fields.is_object()) {
+    for (const auto& [name, value] : chat.request_fields.as_object()) {
+      if (chat_template.mentions(name)) context.set(name, value);
+    }
+  }
   if (chat.template_arguments.is_object()) {
     for (const auto& [name, value] : chat.template_arguments.as_object()) context.set(name, value);
   }
   return context;
 }
 
+// What a log line about a request's own work ends with.
+std::string for_request(const std::string& id) { return id.empty() ? "" : " id=" + id; }
+
 // The template writes the model's special tokens itself, BOS included; a second BOS would spoil the prompt.
-std::vector<int32_t> chat_tokens(const std::string& text, const text::Tokenizer& tokenizer) {
-  std::vector<int32_t> tokens = tokenizer.encode(text, {.add_special = true, .parse_special = true});
+std::vector<int32_t> chat_tokens(const std::string& text, const text::Tokenizer& tokenizer, text::EncodeOptions options) {
+  options.parse_special = true;
+  std::vector<int32_t> tokens = tokenizer.encode(text, options);
   bool doubled = tokenizer.bos() && tokens.size() > 1 && tokens[0] == *tokenizer.bos() && tokens[1] == *tokenizer.bos();
   if (doubled) tokens.erase(tokens.begin());
   return tokens;
@@ -58,14 +70,12 @@ std::vector<int32_t> chat_tokens(const std::string& text, const text::Tokenizer&
 
 }  // namespace
 
-bool ModelSpec::answers_to(const std::string& name) const {
-  return load.name == name || std::find(aliases.begin(), aliases.end(), name) != aliases.end();
-}
-
-// One configured model. `mutex` guards everything but `spec`; the prepare thread loads, templates and tokenises, so a
+// One configured model. `mutex` guards everything but `spec` and `facts`; the prepare thread loads, templates and tokenises, so a
 // long load or a long prompt holds up requests for this model only.
 struct Engine::Slot {
   ModelSpec spec;
+  mutable std::once_flag described;      // guards `facts`
+  mutable ModelFacts facts;              // of the files, before anything is loaded; empty when they cannot be read
   mutable std::mutex mutex;
   std::condition_variable arrived;
   std::deque<Job> jobs;
@@ -167,7 +177,7 @@ void Engine::submit(GenerateRequest request, GenerateSink sink) {
       return;
     }
   }
-  refuse(job, Error(Code::kBusy, "the server is stopping"));
+  refuse(job, Error(Code::kBusy, kStopping));
 }
 
 void Engine::cancel(const std::string& id) {
@@ -204,7 +214,7 @@ void Engine::prepare_loop(Slot& slot) {
         slot.preparing = 1;
       }
     }
-    for (Job& refused : left) refuse(refused, Error(Code::kCancelled, "the server is stopping"));
+    for (Job& refused : left) refuse(refused, Error(Code::kCancelled, kStopping));
     if (is_over) return;
     serve(slot, std::move(job));
     std::lock_guard lock(slot.mutex);
@@ -215,7 +225,7 @@ void Engine::prepare_loop(Slot& slot) {
 
 void Engine::serve(Slot& slot, Job job) {
   try {
-    std::shared_ptr<LoadedModel> model = ensure_loaded(slot);
+    std::shared_ptr<LoadedModel> model = ensure_loaded(slot, job.request.id);
     Result<PreparedRequest> prepared = prepare(slot, *model, job);
     if (!prepared) return refuse_unless_cancelled(slot, job, prepared.error());
     std::lock_guard lock(slot.mutex);
@@ -225,7 +235,7 @@ void Engine::serve(Slot& slot, Job job) {
     }
     // A preload meanwhile may have put a fresh worker in the place of a broken one.
     check(slot.worker != nullptr, "a model with a request in preparation is not unloaded");
-    if (slot.refuses_late) throw Error(Code::kCancelled, "the server is stopping");
+    if (slot.refuses_late) throw Error(Code::kCancelled, kStopping);
     slot.worker->submit(std::move(*prepared));
     slot.preparing = 0;  // under the same lock: nobody counts the request twice
   } catch (const Error& e) {
@@ -247,23 +257,16 @@ void Engine::refuse_unless_cancelled(Slot& slot, Job& job, const Error& error) {
 }
 
 Result<PreparedRequest> Engine::prepare(const Slot& slot, LoadedModel& model, const Job& job) const {
-  const GenerateRequest& request = job.request;
+  auto too_long = [&](std::string_view how_many, int64_t n) {
+    return unexpected(Code::kContextLength, fmt::format("the prompt has {}{} tokens, model '{}' has a context of {}; "
+                                                        "shorten the prompt or raise the model's context",
+                                                        how_many, n, model.name(), model.context()));
+  };
   PreparedRequest out;
-  if (const auto* ids = std::get_if<std::vector<int32_t>>(&request.prompt)) {
-    out.tokens = *ids;
-    for (int32_t id : out.tokens) {
-      if (id >= 0 && id < model.model().config().vocab) continue;
-      return unexpected(Code::kInvalidArgument, fmt::format("prompt: token id {} is outside the vocabulary of {}", id,
-                                                            model.model().config().vocab));
-    }
-  } else if (const auto* text = std::get_if<std::string>(&request.prompt)) {
-    out.tokens = model.tokenizer().encode(*text);
-  } else {
-    const auto& chat = std::get<ChatPrompt>(request.prompt);
-    if (!model.chat_template()) return unexpected(Code::kUnsupported, model.template_problem());
-    Result<std::string> rendered = model.chat_template()->render(template_context(chat, model.tokenizer()));
-    if (!rendered) return Unexpected(rendered.error());
-    out.tokens = chat_tokens(*rendered, model.tokenizer());
+  try {
+    out.tokens = prompt_tokens(slot, model, job.request);
+  } catch (const text::TooManyTokens& e) {
+    return too_long("at least ", e.at_least());
   }
   // A model needs something to continue: its BOS stands for the empty text.
   if (out.tokens.empty()) {
@@ -271,26 +274,51 @@ Result<PreparedRequest> Engine::prepare(const Slot& slot, LoadedModel& model, co
     if (!start) return unexpected(Code::kInvalidArgument, "the prompt is empty");
     out.tokens.push_back(*start);
   }
-  const auto n = static_cast<int64_t>(out.tokens.size());
-  if (n >= model.context()) {
-    return unexpected(Code::kContextLength, fmt::format("the prompt has {} tokens, model '{}' has a context of {}; "
-                                                        "shorten the prompt or raise the model's context",
-                                                        n, model.name(), model.context()));
+  if (std::ssize(out.tokens) >= model.context()) return too_long("", std::ssize(out.tokens));
+  out.sampling = fill_in(job.request.sampling, or_else(slot.spec.defaults, model.sampling_defaults()));
+  for (const auto& [token, bias] : out.sampling.logit_bias) {
+    if (token >= 0 && token < model.model().config().vocab) continue;
+    return unexpected(Code::kInvalidArgument, fmt::format("logit_bias: token id {} is outside the vocabulary of {}",
+                                                          token, model.model().config().vocab));
   }
-  out.sampling = fill_in(request.sampling, slot.spec.defaults);
   out.submitted_s = job.submitted_s;
-  out.request = request;
+  out.request = job.request;
   out.sink = job.sink;
   return out;
 }
 
-std::shared_ptr<LoadedModel> Engine::ensure_loaded(Slot& slot) {
+// A few contexts' worth are counted exactly, for the message; a client that leaves or a shutdown ends the work.
+std::vector<int32_t> Engine::prompt_tokens(const Slot& slot, LoadedModel& model, const GenerateRequest& request) const {
+  text::EncodeOptions options;
+  options.max_tokens = 4 * model.context();
+  options.is_cancelled = [&] {
+    std::lock_guard lock(slot.mutex);
+    return slot.refuses_late || slot.cancelled_early.count(request.id) > 0;
+  };
+  if (const auto* text = std::get_if<std::string>(&request.prompt)) return model.tokenizer().encode(*text, options);
+  if (const auto* chat = std::get_if<ChatPrompt>(&request.prompt)) {
+    if (!model.chat_template()) throw Error(Code::kUnsupported, model.template_problem());
+    const text::Template& chat_template = *model.chat_template();
+    Result<std::string> rendered = chat_template.render(template_context(*chat, chat_template, model.tokenizer()));
+    if (!rendered) throw rendered.error();
+    return chat_tokens(*rendered, model.tokenizer(), std::move(options));
+  }
+  const auto& ids = std::get<std::vector<int32_t>>(request.prompt);
+  for (int32_t id : ids) {
+    if (id >= 0 && id < model.model().config().vocab) continue;
+    throw Error(Code::kInvalidArgument, fmt::format("prompt: token id {} is outside the vocabulary of {}", id,
+                                                    model.model().config().vocab));
+  }
+  return ids;
+}
+
+std::shared_ptr<LoadedModel> Engine::ensure_loaded(Slot& slot, const std::string& request_id) {
   {
     std::shared_ptr<LoadedModel> model;  // these go after the lock, as in unload_if_idle
     std::unique_ptr<ModelWorker> worker;
     std::lock_guard lock(slot.mutex);
     if (slot.worker && slot.worker->is_broken() && slot.worker->is_idle()) {
-      log::warn("{}: reloading after a failure", slot.spec.load.name);
+      log::warn("{}: reloading after a failure{}", slot.spec.load.name, for_request(request_id));
       worker = std::move(slot.worker);
       model = std::move(slot.model);
     }
@@ -301,8 +329,17 @@ std::shared_ptr<LoadedModel> Engine::ensure_loaded(Slot& slot) {
     std::lock_guard lock(slot.mutex);
     if (slot.model) return slot.model;
   }
+  std::shared_ptr<LoadedModel> model = load(slot, request_id);
+  std::lock_guard lock(slot.mutex);
+  slot.model = model;
+  slot.worker = std::make_unique<ModelWorker>(*model, stats_);
+  return model;
+}
+
+std::shared_ptr<LoadedModel> Engine::load(const Slot& slot, const std::string& request_id) try {
+  if (loads_.stop_requested()) throw Error(Code::kCancelled, kStopping);
   const LoadOptions& options = slot.spec.load;
-  log::info("loading {} from {}", options.name, options.path);
+  log::info("loading {} from {}{}", options.name, options.path, for_request(request_id));
   const double start = steady_s();
   double reported = start;
   auto progress = [&](const LoadProgress& p) {
@@ -314,15 +351,17 @@ std::shared_ptr<LoadedModel> Engine::ensure_loaded(Slot& slot) {
               format_duration(static_cast<double>(p.total_bytes - p.done_bytes) / std::max(rate, 1.0)));
   };
   std::shared_ptr<LoadedModel> model =
-      LoadedModel::load(options, executor_, memory_, [&](int64_t bytes) { return make_room(slot, bytes); }, progress);
+      LoadedModel::load(options, executor_, memory_, [&](int64_t bytes) { return make_room(slot, bytes); }, progress,
+                        loads_.get_token());
   const ModelSizes& sizes = model->sizes();
-  log::info("loaded {} in {}: weights {}, state {}, arena {}, context {}", options.name,
+  log::info("loaded {} in {}: weights {}, state {}, arena {}, context {}{}", options.name,
             format_duration(steady_s() - start), format_bytes(sizes.weights_bytes), format_bytes(sizes.state_bytes),
-            format_bytes(sizes.arena_bytes), model->context());
-  std::lock_guard lock(slot.mutex);
-  slot.model = model;
-  slot.worker = std::make_unique<ModelWorker>(*model, stats_);
+            format_bytes(sizes.arena_bytes), model->context(), for_request(request_id));
   return model;
+} catch (const Error& e) {
+  if (e.code() != Code::kCancelled) throw;
+  log::info("loading {}: given up", slot.spec.load.name);
+  throw Error(Code::kCancelled, kStopping);  // what a client is to hear
 }
 
 // Unloads the idle model that was used longest ago, if unloading all of them would be enough.
@@ -367,7 +406,7 @@ Result<void> Engine::preload(const std::string& name) {
   Slot* slot = find_slot(name);
   if (!slot) return unexpected(no_such_model(name));
   try {
-    ensure_loaded(*slot);
+    ensure_loaded(*slot, {});
     return {};
   } catch (const Error& e) {
     return unexpected(e);
@@ -377,6 +416,7 @@ Result<void> Engine::preload(const std::string& name) {
 }
 
 void Engine::housekeeping() {
+  for (const auto& slot : slots_) describe(*slot);
   std::unique_lock lock(stop_mutex_);
   while (!stop_signal_.wait_for(lock, std::chrono::seconds(1), [&] { return is_stopping_; })) {
     for (auto& slot : slots_) {
@@ -391,12 +431,26 @@ void Engine::housekeeping() {
   }
 }
 
+const ModelFacts& Engine::describe(const Slot& slot) const {
+  std::call_once(slot.described, [&] {
+    try {
+      slot.facts = read_model_facts(slot.spec.load);
+    } catch (const std::exception& e) {
+      log::warn("model {} cannot be used as it is: {}", slot.spec.load.name, e.what());
+    }
+  });
+  return slot.facts;
+}
+
 std::vector<ModelSummary> Engine::models() const {
   std::vector<ModelSummary> out;
   for (const auto& slot : slots_) {
     const ModelSpec& spec = slot->spec;
     ModelSummary summary{.name = spec.load.name, .aliases = spec.aliases, .path = spec.load.path, .architecture = {},
-                         .context_tokens = spec.load.context};
+                         .context_tokens = 0};
+    const ModelFacts& facts = describe(*slot);
+    summary.architecture = facts.architecture;
+    summary.context_tokens = facts.context;
     struct stat file {};
     if (::stat(spec.load.path.c_str(), &file) == 0) summary.created = file.st_mtime;
     std::lock_guard lock(slot->mutex);
@@ -452,6 +506,7 @@ void Engine::shutdown(double grace_s) {
     });
   };
   while (steady_s() < end && is_busy()) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  cancel_loads();
   for (auto& slot : slots_) {
     std::lock_guard lock(slot->mutex);
     slot->refuses_late = true;

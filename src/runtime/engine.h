@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <stop_token>
 #include <string>
 #include <thread>
 #include <vector>
@@ -16,20 +17,10 @@
 #include "runtime/generate/loaded_model.h"
 #include "runtime/generate/model_worker.h"
 #include "runtime/generate/stats.h"
+#include "runtime/model_spec.h"
 #include "runtime/request.h"
 
 namespace hearth {
-
-/// One model as configured: where it is, what it is called, what requests to it default to.
-struct ModelSpec {
-  LoadOptions load;               // load.name is the name
-  std::vector<std::string> aliases;
-  SamplingOptions defaults;
-  double keep_alive_s = 1800;     // unloaded after this long without a request; < 0: never, not even to make room
-
-  /// By its name or an alias.
-  bool answers_to(const std::string& name) const;
-};
 
 struct EngineOptions {
   Device device;                  // where models run
@@ -54,6 +45,9 @@ class Engine final : public LanguageService {
 
   /// Loads a model now; the same refusals as a request would get.
   Result<void> preload(const std::string& name);
+  /// The process is about to end: loads in progress give up within about a second, whatever the model's size, and no
+  /// other begins; who waits for one hears kCancelled. Models that are loaded go on answering. shutdown() does it too.
+  void cancel_loads() { loads_.request_stop(); }
   /// Unloads a model that is idle; false when it is busy, unknown or not loaded.
   bool unload(const std::string& name);
   Executor& executor() { return executor_; }
@@ -69,11 +63,14 @@ class Engine final : public LanguageService {
   Slot* find_slot(const std::string& name) const;
   void prepare_loop(Slot& slot);
   void serve(Slot& slot, Job job);
-  std::shared_ptr<LoadedModel> ensure_loaded(Slot& slot);
+  std::shared_ptr<LoadedModel> ensure_loaded(Slot& slot, const std::string& request_id);
+  std::shared_ptr<LoadedModel> load(const Slot& slot, const std::string& request_id);  // load_mutex_ held
   bool make_room(const Slot& for_whom, int64_t bytes);
   bool unload_if_idle(Slot& slot);
+  const ModelFacts& describe(const Slot& slot) const;
   void housekeeping();
   Result<PreparedRequest> prepare(const Slot& slot, LoadedModel& model, const Job& job) const;
+  std::vector<int32_t> prompt_tokens(const Slot& slot, LoadedModel& model, const GenerateRequest& request) const;
   void refuse(Job& job, const Error& error);
   void refuse_unless_cancelled(Slot& slot, Job& job, const Error& error);
   std::string known_names() const;
@@ -88,6 +85,7 @@ class Engine final : public LanguageService {
   StatsBook stats_;
   std::vector<std::unique_ptr<Slot>> slots_;   // fixed after construction
   std::mutex load_mutex_;                      // one model loads at a time
+  std::stop_source loads_;                     // ends them
   std::mutex stop_mutex_;
   std::condition_variable stop_signal_;
   bool is_stopping_ = false;

@@ -279,6 +279,19 @@ TEST_F(EngineTest, ShutdownLetsRunningRequestsEndWithinItsGrace) {
   EXPECT_EQ(refusal(ask("llama", "late")).code(), Code::kBusy);
 }
 
+TEST_F(EngineTest, LoadedModelsAnswerWhenLoadsAreCancelled) {
+  start(options());
+  engine_->preload("llama").value();
+  const int64_t leased = budget_->leased_bytes();
+  engine_->cancel_loads();
+  EXPECT_FALSE(run(ask("llama", "hello"))->error);
+  const Error error = refusal(ask("gemma3", "hello"));
+  EXPECT_EQ(error.code(), Code::kCancelled);
+  EXPECT_EQ(error.message(), "the server is stopping");
+  EXPECT_EQ(engine_->preload("gemma3").error().code(), Code::kCancelled);
+  EXPECT_EQ(budget_->leased_bytes(), leased);
+}
+
 TEST_F(EngineTest, ShutdownWithoutGraceEndsEveryRequestOnce) {
   for (unsigned seed = 0; seed < 30; ++seed) {
     start(options());

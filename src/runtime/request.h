@@ -34,6 +34,7 @@ struct ChatPrompt {
   Value messages;                 // list of {role, content, ...} as the template expects them
   Value tools;                    // list or null
   Value template_arguments;       // object: extra variables such as enable_thinking
+  Value request_fields;           // object: tool_choice and the like, for templates that read them
   bool add_generation_prompt = true;
 };
 

@@ -32,6 +32,11 @@ void Generation::start(GenerateRequest request) {
   writer_->on_abort([weak = weak_from_this()](http::AbortReason reason) {
     if (auto self = weak.lock()) self->aborted(reason);
   });
+  if (stream_) {
+    writer_->on_silence([weak = weak_from_this()] {
+      if (auto self = weak.lock()) self->keep_alive();
+    });
+  }
   if (writer_->is_aborted()) return;
   service_.submit(std::move(request), [self = shared_from_this()](GenerateEvent event) {
     self->writer_->post([self, event = std::move(event)] { self->take(event); });
@@ -63,14 +68,24 @@ void Generation::take(const GenerateEvent& event) {
   }
 }
 
+void Generation::begin_stream() {
+  if (std::exchange(is_streaming_, true)) return;
+  http::HttpResponse head;
+  head.content_type = "text/event-stream; charset=utf-8";
+  head.headers = {{"Cache-Control", "no-cache"}, {"X-Accel-Buffering", "no"}};
+  writer_->start_stream(std::move(head));
+}
+
+// A request may wait for its turn, its model or its prompt for minutes; clients and proxies give up on silence sooner.
+// From the first comment on a failure is an event in the stream, no status.
+void Generation::keep_alive() {
+  if (is_ended_) return;
+  begin_stream();
+  writer_->write(": keep-alive\n\n");
+}
+
 void Generation::take_stream(const GenerateEvent& event) {
-  if (!is_streaming_) {
-    is_streaming_ = true;
-    http::HttpResponse head;
-    head.content_type = "text/event-stream; charset=utf-8";
-    head.headers = {{"Cache-Control", "no-cache"}, {"X-Accel-Buffering", "no"}};
-    writer_->start_stream(std::move(head));
-  }
+  begin_stream();
   writer_->write(streamed_.add(event));
   if (std::holds_alternative<Done>(event)) writer_->finish();
 }

@@ -33,6 +33,8 @@ class Generation : public std::enable_shared_from_this<Generation> {
 
  private:
   void take(const GenerateEvent& event);
+  void begin_stream();
+  void keep_alive();
   void take_stream(const GenerateEvent& event);
   void take_plain(const GenerateEvent& event);
   void aborted(http::AbortReason reason);

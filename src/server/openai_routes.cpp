@@ -67,7 +67,10 @@ void respond_json(const Writer& writer, const Value& body) {
 void one_model(LanguageService& service, const http::HttpRequest& request, const Writer& writer) {
   auto models = service.models();
   if (auto body = openai::model_body(models, request.rest)) return respond_json(writer, *body);
-  Error missing(Code::kNotFound, fmt::format("no model '{}': GET /v1/models lists those there are", request.rest));
+  std::string there;
+  for (const ModelSummary& model : models) there += (there.empty() ? "" : ", ") + model.name;
+  Error missing(Code::kNotFound, fmt::format("model '{}' does not exist; this server has: {}", request.rest,
+                                             there.empty() ? "no models" : there));
   writer->respond(http::error_response(api::to_api_error(missing, "model")));
 }
 

@@ -190,6 +190,52 @@ TEST_F(ServerTest, RequestsTimeOut) {
   EXPECT_TRUE(service_.wait_cancelled(2));
 }
 
+TEST_F(ServerTest, ASilentStreamIsKeptAliveByComments) {
+  ServerOptions options;
+  options.stream_keep_alive_s = 0.02;
+  start(options);
+  for (const char* model : {"dead", "stalls"}) {  // before the first event and after it
+    RawClient client(server_->port());
+    client.send(post_text(kChat, chat_body(model, R"(,"stream":true)")));
+    std::string head = client.read_until(": keep-alive\n\n");
+    EXPECT_EQ(status_of(head), 200);
+    EXPECT_NE(head.find("text/event-stream"), std::string::npos);
+    EXPECT_NE(client.read_until(": keep-alive\n\n").find(": keep-alive\n\n"), std::string::npos) << "again and again";
+  }
+  EXPECT_TRUE(service_.wait_cancelled(2));
+}
+
+TEST_F(ServerTest, AFailureAfterAKeepAliveIsAnEvent) {
+  ServerOptions options;
+  options.stream_keep_alive_s = 0.02;
+  options.request_timeout_s = 0.2;
+  start(options);
+  std::string answer = chat("dead", R"(,"stream":true)");
+  EXPECT_EQ(status_of(answer), 200);
+  EXPECT_NE(answer.find(": keep-alive\n\n"), std::string::npos);
+  EXPECT_NE(answer.find("data: {\"error\":"), std::string::npos) << answer;
+  EXPECT_NE(answer.find(R"("code":"timeout")"), std::string::npos);
+  EXPECT_EQ(answer.find("<cut off>"), std::string::npos);
+}
+
+TEST_F(ServerTest, PlainAnswersAndBusyStreamsGetNoComments) {
+  ServerOptions options;
+  options.stream_keep_alive_s = 0.2;
+  options.request_timeout_s = 0.5;
+  start(options);
+  EXPECT_EQ(status_of(chat("dead")), 504) << "a plain answer has one status";
+  options.request_timeout_s = 0;
+  start(options);
+  std::string busy = chat("slow", R"(,"stream":true,"max_tokens":30)");  // 20 ms apart: 600 ms in all
+  EXPECT_NE(busy.find("[DONE]"), std::string::npos);
+  EXPECT_EQ(busy.find("keep-alive\n\n"), std::string::npos) << busy;
+  RawClient reused(server_->port());  // nothing is left of the stream before
+  reused.send(post_text(kChat, chat_body("scripted", R"(,"stream":true)")) +
+              post_text(kChat, chat_body("slow", R"(,"max_tokens":20)")));
+  EXPECT_NE(reused.read_response().find("[DONE]"), std::string::npos);
+  EXPECT_EQ(status_of(reused.read_response()), 200);
+}
+
 TEST_F(ServerTest, AFullQueueIsA429) {
   ServerOptions options;
   options.max_queue = 2;

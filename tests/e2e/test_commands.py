@@ -7,14 +7,14 @@ import subprocess
 
 import pytest
 
-from hearth_process import Hearth, environment, model_file, profile, program, run
+from hearth_process import ROOT, Hearth, environment, free_port, model_file, profile, program, run
 
 # Every flag there is, so that one that gets lost, renamed or added without its help shows.
 FLAGS = {
     "": {"--help", "-h", "--version", "--config", "--log-level"},
     "serve": {"--help", "-h", "--host", "--port", "--device", "--threads", "--model", "-m", "--preload"},
-    "chat": {"--help", "-h", "--model", "-m", "--system", "-s", "--prompt", "-p", "--temperature", "--max-tokens", "--seed",
-             "--device"},
+    "chat": {"--help", "-h", "--model", "-m", "--system", "-s", "--prompt", "-p", "--temperature", "--max-tokens",
+             "--seed", "--device"},
     "pull": {"--help", "-h", "--as", "--file", "--sha256", "--replace", "--link"},
     "models": {"--help", "-h"},
     "models list": {"--help", "-h"},
@@ -23,13 +23,14 @@ FLAGS = {
     "config": {"--help", "-h"},
     "config check": {"--help", "-h"},
     "config show": {"--help", "-h"},
+    "config get": {"--help", "-h"},
     "config example": {"--help", "-h"},
     "bench": {"--help", "-h"},
     "bench llm": {"--help", "-h", "--model", "-m", "--prompt", "--generate", "--parallel", "--repeat", "--threads",
                   "--device", "--quality", "--text", "--chunk", "--kl-tokens", "--json"},
 }
 SUBCOMMANDS = {"": {"serve", "chat", "pull", "models", "config", "bench"}, "models": {"list", "show", "remove"},
-               "config": {"check", "show", "example"}, "bench": {"llm"}}
+               "config": {"check", "show", "get", "example"}, "bench": {"llm"}}
 
 
 def listed_flags(text):
@@ -44,6 +45,52 @@ def store(tmp_path_factory):
     done = run(folder, "pull", f"file:{model_file('smollm2')}", "--as", "tiny", "--link")
     assert done.returncode == 0, done.stderr
     return folder
+
+
+# --- which model a name means ---------------------------------------------------------------------------------------
+
+
+def files(folder, *names):
+    """Empty files: serving reads a model at its first request."""
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"")
+    return [folder / name for name in names]
+
+
+def offered(server):
+    return json.loads(server.request("GET", "/v1/models")[2])["data"]
+
+
+def serve_error(folder, config, *models):
+    (folder / "hearth.toml").write_text(config)
+    done = run(folder, "serve", "--port", free_port(), *[word for model in models for word in ("-m", model)])
+    assert done.returncode == 2, done
+    return done.stderr
+
+
+def test_two_models_with_one_name_do_not_start(tmp_path):
+    one, two, alias = files(tmp_path, "one/same.gguf", "two/same.gguf", "short.gguf")
+    for config, models in (("", (one, two)), (profile("same", one), (two,)),
+                           (profile("long", alias, 'alias = ["same"]'), (one,))):
+        error = serve_error(tmp_path, config, *models)
+        assert "two models are called 'same'" in error and "[models." in error, error
+        assert sum(str(path) in error for path in (one, two, alias)) == 2, error
+
+
+def test_a_model_named_twice_is_one_model(tmp_path):
+    path, = files(tmp_path, "same.gguf")
+    with Hearth(tmp_path, profile("same", path, 'alias = ["short"]'), "-m", str(path), "-m", "short",
+                "-m", "same.gguf") as server:
+        assert [model["id"] for model in offered(server)] == ["same"]
+
+
+def test_a_folder_gives_its_whole_name(tmp_path):
+    folders = [tmp_path / "Tiny-0.6B", tmp_path / "Tiny-0.8B"]
+    for folder in folders:
+        folder.mkdir()
+    with Hearth(tmp_path, "", "-m", f"{folders[0]}/", "-m", str(folders[1])) as server:
+        assert {model["id"] for model in offered(server)} == {"Tiny-0.6B", "Tiny-0.8B"}
 
 
 # --- usage -----------------------------------------------------------------------------------------------------------
@@ -66,6 +113,12 @@ def test_version(tmp_path):
     (["serve", "--prot", "3"], "--prot"), (["serv"], "serv"), ([], "subcommand"), (["bench"], "subcommand"),
     (["pull"], "source"), (["bench", "llm"], "--model"), (["--log-level", "loud", "models"], "loud"),
     (["bench", "llm", "-m", "x", "--repeat", "0"], "--repeat"),
+    (["bench", "llm", "-m", "x", "--quality", "--chunk", "0"], "--chunk"),
+    (["bench", "llm", "-m", "x", "--quality", "--chunk", "2"], "--chunk"),
+    (["bench", "llm", "-m", "x", "--quality", "--kl-tokens", "0"], "--kl-tokens"),
+    (["bench", "llm", "-m", "x", "--threads", "-1"], "--threads"),
+    (["chat", "--temperature", "-1"], "--temperature"), (["chat", "--temperature", "2.5"], "--temperature"),
+    (["chat", "--max-tokens", "-3"], "--max-tokens"), (["chat", "--max-tokens", "0"], "--max-tokens"),
 ])
 def test_wrong_usage_is_exit_code_2_and_says_what(tmp_path, words, wanted):
     done = run(tmp_path, *words)
@@ -114,6 +167,67 @@ def test_the_example_configuration_is_valid(tmp_path):
     assert done.returncode == 0, done.stderr
     uncommented = re.sub(r"^# ?(\w+ = )", r"\1", example, flags=re.M)
     assert "port = 8188" in uncommented
+
+
+def test_an_unknown_variable_is_an_error(tmp_path):
+    words = [program(), "config", "check"]
+    done = subprocess.run(words, cwd=tmp_path, env={**environment(tmp_path), "HEARTH_SERVR_PORT": "9"},
+                          capture_output=True, text=True)
+    assert done.returncode == 2 and "did you mean 'HEARTH_SERVER_PORT'?" in done.stderr, done
+    (tmp_path / ".env").write_text("# mine\nHEARTH_CONFG=x.toml\n")
+    done = run(tmp_path, "config", "check")
+    assert done.returncode == 2 and ".env:2" in done.stderr and "'HEARTH_CONFIG'" in done.stderr, done
+    (tmp_path / ".env").write_text("HEARTH_CACHE=/tmp\nHEARTH_TEST_X=1\nOTHER=1\n")
+    assert run(tmp_path, "config", "check").returncode == 0
+
+
+def test_config_check_looks_at_what_is_named(tmp_path):
+    (tmp_path / "bad.jinja").write_text("{% if %}")
+    (tmp_path / "hearth.toml").write_text("\n".join([
+        '[llm]', 'default_model = "nobody"',
+        '[models."one"]', 'path = "/no/such/model.gguf"', 'alias = ["uno"]', 'chat_template = "none.jinja"',
+        '[models."two"]', f'path = "{model_file("smollm2")}"', 'chat_template = "bad.jinja"',
+        '[models."three"]', 'keep_alive = "1h"']))
+    done = run(tmp_path, "config", "check")
+    lines = done.stderr.splitlines()
+    assert done.returncode == 2 and done.stdout == "" and len(lines) == 5, done
+    for wanted in (("hearth.toml:2: llm.default_model 'nobody'", "one, three, two, uno"),
+                   ("hearth.toml:4: models.\"one\".path '/no/such/model.gguf'", ".gguf file"),
+                   ("hearth.toml:6: models.\"one\".chat_template", "none.jinja", "Jinja file"),
+                   ("hearth.toml:9: models.\"two\".chat_template", "bad.jinja", "does not parse"),
+                   ("models.\"three\"", "hearth pull", "--as three")):
+        assert any(all(part in line for part in wanted) for line in lines), (wanted, lines)
+
+
+def test_config_check_knows_aliases_and_the_store(store):
+    (store / "other.toml").write_text('[models."tiny"]\nalias = ["little"]\n[llm]\ndefault_model = "little"\n')
+    done = run(store, "--config", "other.toml", "config", "check")
+    assert done.returncode == 0, done.stderr
+
+
+def test_config_get_prints_one_value_as_it_is(tmp_path):
+    (tmp_path / "hearth.toml").write_text('[server]\nport = 9000\n')
+    (tmp_path / ".env").write_text("HEARTH_SERVER_API_KEY=very-secret\n")
+    assert run(tmp_path, "config", "get", "server.port").stdout == "9000\n"
+    assert run(tmp_path, "config", "get", "server.api_key").stdout == "very-secret\n"
+    wrong = run(tmp_path, "config", "get", "server.prot")
+    assert wrong.returncode == 2 and "'server.port'" in wrong.stderr and wrong.stdout == ""
+
+
+@pytest.mark.parametrize("key", ["", "very-secret"])
+def test_the_first_question_is_asked_with_the_configured_key(tmp_path, key):
+    (tmp_path / ".env").write_text(f"HEARTH_SERVER_API_KEY={key}\n")
+    with Hearth(tmp_path, profile("smollm2", model_file("smollm2"))) as server:
+        asked = subprocess.run([ROOT / "tools/ask.sh", program(), str(server.port)], cwd=tmp_path,
+                               env=environment(tmp_path), capture_output=True, text=True, timeout=60)
+    assert asked.returncode == 0 and "tokens/s" in asked.stdout, asked
+    assert "very-secret" not in asked.stdout + asked.stderr
+
+
+@pytest.mark.parametrize("device", ["cuda:x", "cudax", "cuda:", "cuda:-1", "cuda:1x", "gpu", ""])
+def test_a_device_that_is_none_is_refused(tmp_path, device):
+    done = run(tmp_path, "serve", "--device", device)
+    assert done.returncode == 2 and f"--device {device}: expected auto, cpu, cuda or cuda:N" in done.stderr, done
 
 
 def test_every_command_refuses_a_broken_configuration(tmp_path):
@@ -234,3 +348,15 @@ def test_bench_quality(store):
     assert 1 < result["perplexity"] < 30 and result["scored_tokens"] > 40
     assert 0 <= result["mean_kl_nats"] < 0.2 and result["same_top"] > 0.8
     assert run(store, "bench", "llm", "-m", "tiny", "--quality").returncode == 2
+
+
+def test_bench_quality_without_a_scored_position_is_an_error(store):
+    text = store / "short.txt"
+    text.write_text("The quick brown fox. " * 8)
+    words = ["bench", "llm", "-m", "tiny", "--quality", "--text", text]
+    short = run(store, *words)
+    assert short.returncode == 2 and "--chunk" in short.stderr and "512" in short.stderr and short.stdout == "", short
+    few = run(store, *words, "--chunk", "16", "--kl-tokens", "8")
+    assert few.returncode == 2 and "--kl-tokens 8" in few.stderr and few.stdout == "", few
+    wide = run(store, *words, "--chunk", "100000")
+    assert wide.returncode == 2 and "context" in wide.stderr, wide

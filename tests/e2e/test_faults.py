@@ -2,14 +2,18 @@
 import concurrent.futures
 import http.client
 import json
+import re
 import select
 import signal
 import socket
+import subprocess
 import time
 
 import pytest
 
-from hearth_process import CHAT, COMPLETIONS, Hearth, RawStream, model_file, profile, program, environment, run, until
+from hearth_process import (CHAT, COMPLETIONS, Hearth, RawStream, environment, free_port, model_file, profile, program,
+                            run, until)
+from slow_model import write_slow_model
 
 HI = [{"role": "user", "content": "Tell me a long story."}]
 ENDLESS = {"model": "smollm2", "prompt": "Once upon a time", "max_tokens": 8000, "ignore_eos": True}
@@ -109,6 +113,89 @@ def test_a_signal_while_a_model_loads(tmp_path):
     client.read_all()
 
 
+@pytest.fixture(scope="module")
+def slow_model(tmp_path_factory):
+    """A whole model whose load takes seconds on any machine: 6 GB of zeros that take no room on the disk."""
+    return write_slow_model(tmp_path_factory.mktemp("slow") / "slow.gguf")
+
+
+@pytest.mark.parametrize("lines, flags", [((), ("--preload", "slow")), (("pin = true",), ())])
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_while_a_model_is_preloaded(tmp_path, slow_model, lines, flags, how):
+    (tmp_path / "hearth.toml").write_text(profile("slow", slow_model, *lines))
+    process = subprocess.Popen([program(), "serve", "--port", str(free_port()), "--device", "cpu", *flags],
+                               cwd=tmp_path, env=environment(tmp_path), stderr=subprocess.PIPE, text=True)
+    with process:
+        for line in process.stderr:
+            if "loading slow from" in line:
+                break
+        begun = time.monotonic()
+        process.send_signal(how)
+        log = process.stderr.read()
+        assert process.wait(timeout=60) == 0, log
+    assert time.monotonic() - begun < 5
+    assert "loading slow: given up" in log and "ready on" not in log, log
+
+
+def test_a_signal_while_a_slow_model_loads_for_a_request(tmp_path, slow_model):
+    server = Hearth(tmp_path, profile("slow", slow_model))
+    client = RawStream(server, COMPLETIONS, dict(ENDLESS, model="slow"))
+    assert until(lambda: any("loading slow" in line for line in server.log))
+    begun = time.monotonic()
+    assert server.stop() == 0
+    assert time.monotonic() - begun < 5
+    assert b"the server is stopping" in client.read_all()
+    assert any("loading slow: given up" in line for line in server.log), server.log
+
+
+ENDLESS_WORD = "a" * 15_000_000
+
+
+def test_a_prompt_far_beyond_the_context_costs_little(server):
+    memory = server.memory_bytes("VmRSS")
+    status, error = server.error(COMPLETIONS, model="smollm2", prompt=ENDLESS_WORD)
+    assert status == 400 and error["code"] == "context_length_exceeded"
+    assert re.search(r"at least \d+ tokens.*context of 8192", error["message"]), error
+    assert server.memory_bytes("VmHWM") - memory < 200e6
+
+
+def test_a_signal_while_a_giant_prompt_is_tokenised(tmp_path):
+    # Many short words count as few tokens for as long as possible.
+    server = Hearth(tmp_path, one_model("context = 8192"))
+    client = RawStream(server, COMPLETIONS, dict(ENDLESS, prompt=" ".join(str(i * 7919) for i in range(1_500_000))))
+    assert until(lambda: server.metrics()["hearth_requests_total"] == 1)
+    begun = time.monotonic()
+    assert server.stop() == 0
+    assert time.monotonic() - begun < 5
+    client.read_all()
+
+
+def test_every_log_line_about_a_request_names_it(tmp_path):
+    with Hearth(tmp_path, one_model()) as server:
+        for _ in range(2):
+            assert server.post(COMPLETIONS, **{**ENDLESS, "max_tokens": 2, "colour": "blue"})[0] == 200
+        headers = server.request("POST", COMPLETIONS, {**ENDLESS, "prompt": "word " * 9000})[1]
+        id_ = headers["X-Request-Id"]
+        assert until(lambda: any(f"request id={id_}" in line for line in server.log))
+        lines = [line for line in server.log if "loading smollm2" in line or "loaded smollm2" in line or
+                 any(word in line for word in ("generation", "request ", "field="))]
+        assert len(lines) >= 8 and all(re.search(r" id=[0-9a-f]{16}\b", line) for line in lines), lines
+        assert sum(id_ in line for line in lines) == 2, lines
+        assert sum("field=colour" in line for line in server.log) == 1, server.log
+
+
+def test_waiting_for_a_turn_counts_as_queue_time(tmp_path):
+    with Hearth(tmp_path, one_model(more="[llm]\nparallel = 1\n")) as server:
+        assert server.post(COMPLETIONS, **{**ENDLESS, "max_tokens": 1})[0] == 200
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            asked = [pool.submit(server.post, COMPLETIONS, **{**ENDLESS, "max_tokens": 60}) for _ in range(4)]
+            timings = [future.result()[1]["timings"] for future in asked]
+        longest = max(timings, key=lambda one: one["queue_ms"])
+        assert longest["queue_ms"] > 2 * longest["prompt_ms"] > 0, timings
+        waited = server.metrics()["hearth_queue_seconds_sum"] * 1000
+        assert waited >= sum(one["queue_ms"] for one in timings) * 0.99
+
+
 def test_two_servers_on_one_port(server, tmp_path):
     second = run(tmp_path, "serve", "--port", server.port)
     assert second.returncode == 1
@@ -117,7 +204,8 @@ def test_two_servers_on_one_port(server, tmp_path):
 
 
 @pytest.mark.parametrize("flags, wanted", [
-    (["--port", "99999"], "65535"), (["--port", "http"], "--port"), (["--host", "no.such.host.invalid"], "no.such.host"),
+    (["--port", "99999"], "65535"), (["--port", "http"], "--port"),
+    (["--host", "no.such.host.invalid"], "no.such.host"),
     (["--device", "tpu"], "auto, cpu, cuda"), (["-m", "/no/such/model.gguf"], "/no/such/model.gguf"),
     (["--preload", "nobody"], "nobody"),
 ])

@@ -6,7 +6,8 @@ MIB = 1 << 20
 
 def test_peak_memory_of_a_2048_token_prompt(tmp_path):
     with Hearth(tmp_path, profile("smollm2", model_file("smollm2"), "context = 4096")) as server:
-        answer = server.post(COMPLETIONS, prompt=[100 + i % 9000 for i in range(2048)], max_tokens=8, ignore_eos=True)[1]
+        prompt = [100 + i % 9000 for i in range(2048)]
+        answer = server.post(COMPLETIONS, prompt=prompt, max_tokens=8, ignore_eos=True)[1]
         assert answer["usage"]["prompt_tokens"] == 2048 and answer["usage"]["completion_tokens"] == 8
         held = {name.split('"')[3].split()[0]: value for name, value in server.leases().items()}
         assert held["weights"] > 80 * MIB and held["state"] > 50 * MIB

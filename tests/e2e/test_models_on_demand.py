@@ -1,4 +1,5 @@
 """Which models are there, when they are loaded and when they leave: names, budget, keep_alive, pin."""
+import json
 import threading
 
 import openai
@@ -15,6 +16,15 @@ def both(*, more=""):
 
 def ask(server, model):
     return server.post(COMPLETIONS, model=model, prompt="One two three", max_tokens=2, temperature=0)
+
+
+def test_context_and_architecture_are_known_before_a_model_is_loaded(tmp_path):
+    with Hearth(tmp_path, both()) as server:
+        models = {model["id"]: model for model in json.loads(server.request("GET", "/v1/models")[2])["data"]}
+        assert [models[name]["context_length"] for name in ("smollm2", "gemma3")] == [8192, 8192]
+        assert models["gemma3"]["meta"]["architecture"] == "gemma3" and not models["gemma3"]["meta"]["is_loaded"]
+        status, _, body = server.request("GET", "/v1/models/smolm2")
+        assert status == 404 and "gemma3, smollm2" in json.loads(body)["error"]["message"]
 
 
 def test_models_are_listed_with_context_and_aliases(client):

@@ -20,7 +20,8 @@ def vocabulary():
 
 
 def complete(client, **more):
-    return client.completions.create(**{"model": "smollm2", "prompt": FRANCE, "temperature": 0, "max_tokens": 8, **more})
+    asked = {"model": "smollm2", "prompt": FRANCE, "temperature": 0, "max_tokens": 8}
+    return client.completions.create(**{**asked, **more})
 
 
 def chat(client, **more):

@@ -1,5 +1,5 @@
-// Arbitrary bytes as a tokenizer.json (or, where they hold GGUF keys, as metadata), then as a text for it. Only Error may
-// come out; what encodes must decode to valid UTF-8, and a stream must give the same text.
+// Arbitrary bytes as a tokenizer.json (or, where they hold GGUF keys, as metadata), then as a text for it. Only Error
+// may come out; what encodes must decode to valid UTF-8, and a stream must give the same text.
 #include <cstdint>
 #include <string_view>
 

@@ -58,7 +58,7 @@ def raise_exception(message):
 
 
 def reference(source, context):
-    """(text, None), or (None, the model's own message, "" for any other error, RecursionError for endless recursion)."""
+    """(text, None), or (None, the model's own message); "" for any other error, RecursionError for endless recursion."""
     try:
         template = _compile_jinja_template(source)
         template.environment.globals["strftime_now"] = lambda f: datetime.datetime.fromtimestamp(NOW).strftime(f)

@@ -26,8 +26,11 @@ Result<void> set_tools(Draft& d, const Value& v) {
 }
 
 Result<void> set_tool_choice(Draft& d, const Value& v) {
-  if (v.is_string() && v.as_string() == "auto") return {};
-  if (v.is_string() && v.as_string() == "none") return d.tools_allowed = false, Result<void>();
+  if (v.is_string() && (v.as_string() == "auto" || v.as_string() == "none")) {
+    d.tools_allowed = v.as_string() == "auto";
+    chat(d).request_fields.set("tool_choice", v);
+    return {};
+  }
   if (v.is_object() || (v.is_string() && v.as_string() == "required")) {
     return unexpected(Code::kUnsupported, "'tool_choice' asks for a forced tool call, which is not supported yet: use "
                                           "\"auto\" or \"none\"");
@@ -35,11 +38,11 @@ Result<void> set_tool_choice(Draft& d, const Value& v) {
   return unexpected(Code::kInvalidArgument, "'tool_choice' must be \"auto\" or \"none\"");
 }
 
-Result<void> check_response_format(Draft&, const Value& v) {
+Result<void> set_response_format(Draft& d, const Value& v) {
   const Value* type = v.find("type");
   if (!type || !type->is_string()) return unexpected(Code::kInvalidArgument, "'response_format.type' must be a string");
   const std::string& name = type->as_string();
-  if (name == "text") return {};
+  if (name == "text") return chat(d).request_fields.set("response_format", v), Result<void>();
   if (name == "json_object" || name == "json_schema") {
     return unexpected(Code::kUnsupported, fmt::format("'response_format' of type '{}' is not supported yet: only "
                                                       "\"text\" is; ask for JSON in the messages", name));
@@ -82,13 +85,16 @@ const DraftField kChat[] = {
     {{.name = "tools", .kind = FieldKind::kList, .help = "functions the model may call; given to the chat template",
       .fallback = "none", .max = 512},
      set_tools},
-    {{.name = "tool_choice", .help = "`auto`, or `none` to hide the tools; forced calls are not supported yet",
+    {{.name = "tool_choice", .help = "`auto`, or `none` to hide the tools; given to a chat template that reads it; forced calls "
+      "are not supported yet",
       .fallback = "`auto`"},
      set_tool_choice},
-    {{.name = "parallel_tool_calls", .help = "ignored"}, nullptr},
+    {{.name = "parallel_tool_calls", .kind = FieldKind::kBool, .help = "given to a chat template that reads it",
+      .fallback = "the template's"},
+     [](Draft& d, const Value& v) { return chat(d).request_fields.set("parallel_tool_calls", v), Result<void>(); }},
     {{.name = "response_format", .kind = FieldKind::kObject, .help = "only `{\"type\": \"text\"}`",
       .fallback = "text"},
-     check_response_format},
+     set_response_format},
     {{.name = "chat_template_kwargs", .kind = FieldKind::kObject, .help = "extension: variables for the chat template, "
       "such as `enable_thinking`", .fallback = "none"},
      [](Draft& d, const Value& v) { return chat(d).template_arguments = v, Result<void>(); }},

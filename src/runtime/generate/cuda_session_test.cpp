@@ -180,8 +180,10 @@ TEST_F(CudaSession, DistributionFollowsTheCpu) {
   for (const char* prompt : kPrompts) {
     std::vector<int32_t> tokens = continued(*on_cpu, prompt, 64);
     std::vector<std::vector<float>> cpu_rows, exact_rows;
-    teacher_force(*on_cpu, tokens, [&](int64_t, std::span<const float> l) { cpu_rows.emplace_back(l.begin(), l.end()); });
-    teacher_force(*exact, tokens, [&](int64_t, std::span<const float> l) { exact_rows.emplace_back(l.begin(), l.end()); });
+    teacher_force(*on_cpu, tokens,
+                  [&](int64_t, std::span<const float> l) { cpu_rows.emplace_back(l.begin(), l.end()); });
+    teacher_force(*exact, tokens,
+                  [&](int64_t, std::span<const float> l) { exact_rows.emplace_back(l.begin(), l.end()); });
     teacher_force(*on_gpu, tokens, [&](int64_t i, std::span<const float> l) {
       kl_cpu += kl_divergence(cpu_rows[i], l);
       kl_exact += kl_divergence(exact_rows[i], l);
@@ -272,7 +274,8 @@ TEST_F(CudaSession, Speed) {
   measure_speed(*model, 64, 16, 1);
   for (int64_t parallel : {1, 8}) {
     SpeedRun run = measure_speed(*model, 256, 128, parallel);
-    std::printf("%ld streams: prefill %.0f tok/s, decode %.0f tok/s\n", parallel, run.prefill_rate(), run.decode_rate());
+    std::printf("%ld streams: prefill %.0f tok/s, decode %.0f tok/s\n", parallel, run.prefill_rate(),
+                run.decode_rate());
     EXPECT_GT(run.decode_rate(), 0);
   }
 }

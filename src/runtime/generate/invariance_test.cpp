@@ -62,7 +62,8 @@ std::vector<Asked> make_requests(uint64_t seed) {
 }
 
 PreparedRequest prepare(const Asked& asked, const std::string& id, Client& client) {
-  PreparedRequest out{.request = asked.request, .sampling = asked.sampling, .tokens = asked.tokens, .sink = client.sink()};
+  PreparedRequest out{
+      .request = asked.request, .sampling = asked.sampling, .tokens = asked.tokens, .sink = client.sink()};
   out.request.id = id;
   out.submitted_s = steady_s();
   return out;

@@ -40,15 +40,36 @@ std::vector<int64_t> page_counts(const StateSpec& spec, const LoadOptions& o, in
   return counts;
 }
 
+// One number a shape of step: 12 bits for each count of rows, 28 for the pages.
+uint64_t graph_key(const BatchSizes& s) {
+  check(s.rows < 1 << 12 && s.seqs < 1 << 12 && s.keep < 1 << 12 && s.max_pages < 1 << 28, "a step has no graph key");
+  return static_cast<uint64_t>(((s.rows << 12 | s.seqs) << 12 | s.keep) << 28 | s.max_pages);
+}
+
+void go_on_unless(const std::stop_token& stop, const std::string& name) {
+  if (stop.stop_requested()) throw Error(Code::kCancelled, fmt::format("loading {} was stopped", name));
+}
+
+// Tokens one request may use of a model made for `own`.
+int64_t context_of(const LoadOptions& options, int64_t own) {
+  return std::min(own, options.context > 0 ? options.context : LoadOptions::default_context);
+}
+
 }  // namespace
 
+ModelFacts read_model_facts(const LoadOptions& options) {
+  const LmConfig config = LmConfig::from(Checkpoint::open(options.path));
+  return {config.architecture, context_of(options, config.context)};
+}
+
 std::unique_ptr<LoadedModel> LoadedModel::load(const LoadOptions& options, Executor& executor, Allocator& memory,
-                                               const MakeRoom& make_room, const Progress& progress) {
+                                               const MakeRoom& make_room, const Progress& progress,
+                                               const std::stop_token& stop) {
   const Checkpoint checkpoint = Checkpoint::open(options.path);
   std::unique_ptr<LoadedModel> loaded(new LoadedModel(options, executor));
   Weights sizing(checkpoint, executor.caps(), options.decodes_weights);
   std::unique_ptr<LanguageModel> sized = bind_language_model(sizing);
-  loaded->size_everything(*sized, sizing);
+  loaded->size_everything(*sized, sizing, stop);
   for (;;) {
     try {
       loaded->take_memory(*sized, memory);
@@ -61,15 +82,17 @@ std::unique_ptr<LoadedModel> LoadedModel::load(const LoadOptions& options, Execu
       if (e.code() != Code::kNoMemory || !make_room || !make_room(loaded->sizes_.total_bytes())) throw;
     }
   }
+  go_on_unless(stop, options.name);
   loaded->read_text(checkpoint);
 
   Weights weights(checkpoint, executor.caps(), executor.device(), loaded->slab_, options.decodes_weights);
   loaded->model_ = bind_language_model(weights);
-  executor.run_on_pool([&](ThreadPool& pool) { weights.load(pool, progress); }).value();
+  executor.run_on_pool([&](ThreadPool& pool) { weights.load(pool, progress, stop); }).value();
   return loaded;
 }
 
 void LoadedModel::read_text(const Checkpoint& checkpoint) {
+  sampling_defaults_ = hearth::sampling_defaults(checkpoint);
   tokenizer_ = checkpoint.format == Checkpoint::Format::kGguf
                    ? text::Tokenizer::from_gguf(checkpoint.config)
                    : text::Tokenizer::from_json(checkpoint.tokenizer, checkpoint.tokenizer_config);
@@ -84,18 +107,19 @@ void LoadedModel::read_text(const Checkpoint& checkpoint) {
   if (parsed) {
     template_ = std::move(*parsed);
   } else {
-    template_problem_ = fmt::format("model '{}' has a chat template that does not parse: {}; use /v1/completions or set "
-                                    "another chat_template in its profile", name(), parsed.error().message());
+    template_problem_ = fmt::format(
+        "model '{}' has a chat template that does not parse: {}; use /v1/completions or set "
+        "another chat_template in its profile",
+        name(), parsed.error().message());
     log::warn("{}", template_problem_);
   }
 }
 
-void LoadedModel::size_everything(const LanguageModel& sized, const Weights& sizing) {
+void LoadedModel::size_everything(const LanguageModel& sized, const Weights& sizing, const std::stop_token& stop) {
   const int64_t own = sized.config().context;
-  int64_t context = options_.context > 0 ? options_.context : std::min(own, LoadOptions::default_context);
-  if (context > own) {
-    log::warn("{}: context {} is beyond the {} the model was made for; using {}", name(), context, own, own);
-    context = own;
+  const int64_t context = context_of(options_, own);
+  if (options_.context > own) {
+    log::warn("{}: context {} is beyond the {} the model was made for; using {}", name(), options_.context, own, own);
   }
   const int64_t whole = round_up(context, options_.page_tokens);  // a page belongs to one sequence
   int64_t state_tokens = options_.state_tokens > 0 ? options_.state_tokens : 2 * whole;
@@ -108,7 +132,7 @@ void LoadedModel::size_everything(const LanguageModel& sized, const Weights& siz
     sizes_.state_bytes += limits_.pages[g] * sized.state_spec().page_bytes(static_cast<int>(g), options_.page_tokens,
                                                                           options_.state_dtype);
   }
-  sizes_.arena_bytes = measure_arena(sized);
+  sizes_.arena_bytes = measure_arena(sized, stop);
   const Device device = executor_.device();
   for (int64_t* bytes : {&sizes_.weights_bytes, &sizes_.state_bytes, &sizes_.arena_bytes}) {
     *bytes = allocation_bytes(device, *bytes);
@@ -122,10 +146,11 @@ BatchCapacity LoadedModel::batch_capacity(const LanguageModel& model) const {
           .groups = static_cast<int>(model.state_spec().groups.size()), .vocab = model.config().vocab};
 }
 
-// The highest peak of any step. Every row count is tried: a run freed at one count may be a few bytes too short for what
-// went into it at another, so the widest step is not always the one that needs most. Behind the blocks only the kept
-// rows matter; with fewer of them than tried here the last tensors may lie elsewhere, so they get a run of their own.
-int64_t LoadedModel::measure_arena(const LanguageModel& sized) const {
+// The highest peak of any step. Every row count is tried: a run freed at one count may be a few bytes too short for
+// what went into it at another, so the widest step is not always the one that needs most. Behind the blocks only the
+// kept rows matter; with fewer of them than tried here the last tensors may lie elsewhere, so they get a run of their
+// own.
+int64_t LoadedModel::measure_arena(const LanguageModel& sized, const std::stop_token& stop) const {
   RawAllocator meta({DeviceKind::kMeta});
   const StorageRef pages = *meta.allocate(sizes_.state_bytes, "sizing");
   State state = make_state(sized.state_spec(), limits_, options_.state_dtype, pages);
@@ -134,6 +159,7 @@ int64_t LoadedModel::measure_arena(const LanguageModel& sized) const {
                           .max_pages = ceil_div(limits_.context, limits_.page_tokens)};
   int64_t peak = 0;
   for (int64_t rows = 1; rows <= widest.rows; ++rows) {
+    go_on_unless(stop, name());
     Arena arena;
     Ctx c{.device = {DeviceKind::kMeta}, .caps = executor_.caps(), .arena = arena};
     BatchSizes sizes = widest;
@@ -162,7 +188,7 @@ Result<void> LoadedModel::step(std::span<const Scheduler::Piece> pieces, WorkCla
   const Batch batch = buffers_->fill(pieces, lane_->stream());
   auto body = [&](Ctx& c) { copy_into(c, model_->forward(c, batch, state_), buffers_->logits()); };
   const BatchSizes& s = batch.sizes;
-  const auto key = static_cast<uint64_t>(((s.rows * 4096 + s.seqs) * 4096 + s.keep) * 65536 + s.max_pages);
+  const uint64_t key = graph_key(s);
   const int64_t graph_bytes = lane_->graphs().driver_bytes();
   Result<void> done = executor_.run({.lane = *lane_, .work_class = work_class, .graph_key = key, .body = body,
                                      .is_cancelled = is_cancelled, .observer = observer});

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <stop_token>
 #include <string>
 
 #include "governor/budget/budget.h"
@@ -12,6 +13,7 @@
 #include "models/load/weights.h"
 #include "runtime/executor/executor.h"
 #include "runtime/generate/batch_buffers.h"
+#include "runtime/generate/sampling_defaults.h"
 #include "text/template/template.h"
 #include "text/tokenize/tokenizer.h"
 
@@ -37,6 +39,14 @@ struct ModelSizes {
   int64_t total_bytes() const { return weights_bytes + state_bytes + arena_bytes + batch_bytes; }
 };
 
+/// What a model's headers tell before it is loaded.
+struct ModelFacts {
+  std::string architecture;
+  int64_t context = 0;  // tokens one request may use
+};
+/// Reads headers only. Throws as LoadedModel::load() does.
+ModelFacts read_model_facts(const LoadOptions& options);
+
 class LoadedModel {
  public:
   /// Asked for `bytes` in one pool when a lease would fail; returns whether trying again makes sense (it unloaded
@@ -44,9 +54,11 @@ class LoadedModel {
   using MakeRoom = std::function<bool(int64_t bytes)>;
   using Progress = std::function<void(const LoadProgress&)>;
 
-  /// Throws Error: kNotFound, kCorruptFile, kUnsupported, kNoMemory with numbers. Nothing stays behind.
+  /// Throws Error: kNotFound, kCorruptFile, kUnsupported, kNoMemory with numbers, kCancelled within about a second of
+  /// `stop` being asked for. Nothing stays behind.
   static std::unique_ptr<LoadedModel> load(const LoadOptions& options, Executor& executor, Allocator& memory,
-                                           const MakeRoom& make_room = {}, const Progress& progress = {});
+                                           const MakeRoom& make_room = {}, const Progress& progress = {},
+                                           const std::stop_token& stop = {});
 
   const std::string& name() const { return options_.name; }
   const LanguageModel& model() const { return *model_; }
@@ -55,6 +67,8 @@ class LoadedModel {
   const std::optional<text::Template>& chat_template() const { return template_; }
   /// Why there is none, and what to do.
   const std::string& template_problem() const { return template_problem_; }
+  /// What the model's own files recommend.
+  const SamplingOptions& sampling_defaults() const { return sampling_defaults_; }
   int64_t context() const { return limits_.context; }
   const SchedulerLimits& scheduler_limits() const { return limits_; }
   const ModelSizes& sizes() const { return sizes_; }
@@ -72,8 +86,8 @@ class LoadedModel {
  private:
   LoadedModel(LoadOptions options, Executor& executor) : options_(std::move(options)), executor_(executor) {}
   void read_text(const Checkpoint& checkpoint);
-  void size_everything(const LanguageModel& sized, const Weights& sizing);
-  int64_t measure_arena(const LanguageModel& sized) const;
+  void size_everything(const LanguageModel& sized, const Weights& sizing, const std::stop_token& stop);
+  int64_t measure_arena(const LanguageModel& sized, const std::stop_token& stop) const;
   BatchCapacity batch_capacity(const LanguageModel& model) const;
   void take_memory(const LanguageModel& sized, Allocator& memory);
   void book_graphs();
@@ -91,6 +105,7 @@ class LoadedModel {
   std::shared_ptr<const text::Tokenizer> tokenizer_;
   std::optional<text::Template> template_;
   std::string template_problem_;
+  SamplingOptions sampling_defaults_;
 };
 
 }  // namespace hearth

@@ -148,8 +148,6 @@ void ModelWorker::begin(Active& active) {
   const GenerateRequest& request = active.prepared.request;
   const auto prompt = static_cast<int64_t>(active.prepared.tokens.size());
   active.max_tokens = std::min(request.max_tokens.value_or(model_.context()), model_.context() - prompt);
-  active.started_s = steady_s();
-  stats_.queue_s.add(active.started_s - active.prepared.submitted_s);
   for (int i = 0; i < std::max(request.choices, 1); ++i) {
     active.choices.push_back(std::make_unique<Choice>(i, active.prepared, model_.tokenizer()));
     Sequence& sequence = active.choices.back()->sequence;
@@ -191,9 +189,21 @@ void ModelWorker::drop_cancelled() {
   }
 }
 
+// A request waits until the first step that has a piece of it.
+void ModelWorker::mark_started(const std::vector<Scheduler::Piece>& pieces) {
+  const double now = steady_s();
+  for (const Scheduler::Piece& piece : pieces) {
+    Active* active = owner_of(piece.sequence, nullptr);
+    if (active->started_s > 0) continue;
+    active->started_s = now;
+    stats_.queue_s.add(now - active->prepared.submitted_s);
+  }
+}
+
 void ModelWorker::run_one_step() {
   std::vector<Scheduler::Piece> pieces = scheduler_.plan();
   if (pieces.empty()) return;
+  mark_started(pieces);
   WorkClass work_class = WorkClass::kBackground;
   for (const Scheduler::Piece& piece : pieces) work_class = std::min(work_class, piece.sequence->work_class);
   // A step is given up at a cut only when nobody in it wants the result any more.
@@ -310,19 +320,18 @@ void ModelWorker::finish_request(Active& active) {
 }
 
 void ModelWorker::fail_step(const std::vector<Scheduler::Piece>& pieces, const Error& error) {
-  log::error("{}: a step failed: {}", model_.name(), error.message());
   if (error.code() == Code::kInternal || error.code() == Code::kDevice) is_broken_ = true;
   for (const Scheduler::Piece& piece : pieces) fail(*owner_of(piece.sequence, nullptr), error);
 }
 
 void ModelWorker::fail_everything(const Error& error) {
-  log::error("{}: {}", model_.name(), error.message());
   is_broken_ = true;
   for (auto& active : active_) fail(*active, error);
 }
 
 void ModelWorker::fail(Active& active, const Error& error) {
   if (active.is_done) return;
+  log::error("a step of {} failed id={} error=\"{}\"", model_.name(), active.prepared.request.id, error.message());
   for (auto& choice : active.choices) {
     if (!choice->is_finished) scheduler_.remove(choice->sequence);
   }

@@ -69,6 +69,7 @@ class ModelWorker {
   void begin(Active& active);
   void mark_cancelled();
   void drop_cancelled();
+  void mark_started(const std::vector<Scheduler::Piece>& pieces);
   void run_one_step();
   void commit_step(const std::vector<Scheduler::Piece>& pieces);
   void score_prompt(Active& active, const Scheduler::Piece& piece, int64_t first_row);

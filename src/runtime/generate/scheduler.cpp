@@ -51,7 +51,8 @@ std::vector<Scheduler::Piece> Scheduler::plan() {
     if (!start(*next, rows_left) || !plan_piece(*next, rows_left, pieces)) break;
     rows_left -= pieces.back().count;
   }
-  check(!pieces.empty() || !running_.empty() || waiting_.empty(), "a sequence alone fits the pages; admission saw to it");
+  check(!pieces.empty() || !running_.empty() || waiting_.empty(),
+        "a sequence alone fits the pages; admission saw to it");
   return pieces;
 }
 
@@ -154,8 +155,9 @@ Sequence* Scheduler::choose_victim(const Sequence& for_whom, const std::vector<P
                     (candidate->work_class == victim->work_class && candidate->arrival > victim->arrival);
     if (is_lower) victim = candidate;
   }
-  bool asker_ranks_lower = victim && (for_whom.work_class > victim->work_class ||
-                                      (for_whom.work_class == victim->work_class && for_whom.arrival > victim->arrival));
+  bool asker_ranks_lower =
+      victim && (for_whom.work_class > victim->work_class ||
+                 (for_whom.work_class == victim->work_class && for_whom.arrival > victim->arrival));
   check(!asker_ranks_lower, "the asker is among the candidates");
   // Alone in the step and alone running: no victim, by definition of admission.
   return running_.size() == 1 ? nullptr : victim;

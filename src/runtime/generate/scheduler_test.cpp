@@ -11,7 +11,9 @@
 namespace hearth {
 namespace {
 
-StateSpec full_spec() { return {.groups = {{StateKind::kFullPages, 0}}, .group_of_layer = {0}, .kv_heads = 1, .head_dim = 8}; }
+StateSpec full_spec() {
+  return {.groups = {{StateKind::kFullPages, 0}}, .group_of_layer = {0}, .kv_heads = 1, .head_dim = 8};
+}
 
 SchedulerLimits limits(int64_t pages, int64_t rows = 16, int64_t running = 4) {
   return {.max_rows = rows, .max_running = running, .page_tokens = 4, .context = 64, .pages = {pages + 1}};
@@ -155,7 +157,8 @@ TEST(Scheduler, RandomTrafficInTooFewPagesNeverDeadlocksOrLeaks) {
       }
       run(scheduler, pieces);
       for (auto& s : alive) {
-        bool is_over = std::ssize(s->tokens) >= 60 || std::ssize(s->tokens) > s->prompt_tokens + 15 || random() % 200 == 0;
+        bool is_over =
+            std::ssize(s->tokens) >= 60 || std::ssize(s->tokens) > s->prompt_tokens + 15 || random() % 200 == 0;
         if (!is_over) continue;
         scheduler.remove(*s);
         s.reset();

@@ -1,5 +1,5 @@
-// What tests of the runtime start from: a budget, an executor on the CPU, the two tiny models on disk, and a client that
-// collects what a worker or an engine sends.
+// What tests of the runtime start from: a budget, an executor on the CPU, the two tiny models on disk, and a client
+// that collects what a worker or an engine sends.
 #pragma once
 #include <condition_variable>
 #include <functional>
@@ -67,7 +67,8 @@ class Client {
   std::condition_variable changed_;
 };
 
-/// Equal to the bit: texts, tokens, log-probabilities, finish reasons. Says the first difference; empty when there is none.
+/// Equal to the bit: texts, tokens, log-probabilities, finish reasons. Says the first difference; empty when there is
+/// none.
 std::string difference(const Client& a, const Client& b);
 
 }  // namespace hearth::testing

@@ -23,9 +23,11 @@
 
 #include "core/base/log.h"
 #include "server/http/admission.h"
+#include "server/http/exchange.h"
 #include "server/http/guard.h"
+#include "server/http/outbox.h"
+#include "server/http/reply.h"
 #include "server/http/router.h"
-#include "server/http/wire.h"
 
 namespace hearth::http {
 namespace {
@@ -34,7 +36,7 @@ namespace asio = boost::asio;
 namespace beast = boost::beast;
 using asio::ip::tcp;
 using boost::system::error_code;
-using SteadyTime = std::chrono::steady_clock::time_point;
+using SteadyClock = std::chrono::steady_clock;
 
 constexpr size_t kReadBytes = 16 << 10;
 constexpr uint64_t kSmallBody = 64 << 10;       // refused requests with such a body keep their connection
@@ -44,19 +46,8 @@ constexpr double kOverloadedSeconds = 2;        // what a connection above the l
 constexpr int kOverloadedConnections = 64;      // above the limit plus this, connections are dropped unheard
 constexpr double kAbortSeconds = 1;             // a handler's time to say why it ends
 
-std::chrono::steady_clock::duration seconds(double value) {
-  return std::chrono::duration_cast<std::chrono::steady_clock::duration>(std::chrono::duration<double>(value));
-}
-
-double since(SteadyTime start) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
-// The path as it was sent (never decoded: a line break must not reach the log), shortened.
-std::string loggable(std::string_view target) {
-  std::string out(target.substr(0, std::min<size_t>(target.find('?'), 200)));
-  std::replace_if(out.begin(), out.end(), [](unsigned char c) { return c <= 0x20 || c >= 0x7f; }, '?');
-  return out;
+SteadyClock::duration seconds(double value) {
+  return std::chrono::duration_cast<SteadyClock::duration>(std::chrono::duration<double>(value));
 }
 
 class Connection;
@@ -99,16 +90,11 @@ struct Core {
   }
 };
 
-struct AbortState {
-  std::atomic<bool> is_aborted{false};
-  AbortReason reason = AbortReason::kHungUp;  // network thread only
-};
-
-class Connection : public std::enable_shared_from_this<Connection> {
+class Connection final : public ReplyTarget, public std::enable_shared_from_this<Connection> {
  public:
   Connection(std::shared_ptr<Core> core, tcp::socket socket, bool is_overloaded)
       : core_(std::move(core)), socket_(std::move(socket)), deadline_(core_->io), write_deadline_(core_->io),
-        is_overloaded_(is_overloaded) {}
+        silence_timer_(core_->io), is_overloaded_(is_overloaded) {}
 
   // All of these run on the network thread.
   void start();
@@ -116,17 +102,17 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void abort(AbortReason reason);  // tell the handler; a client that can still hear is left to it
   void close();
 
-  // From the writer of request number `sequence`; stale calls do nothing.
-  void answer(uint64_t sequence, HttpResponse response);
-  void start_stream(uint64_t sequence, HttpResponse head);
-  void stream_text(uint64_t sequence, std::string_view text);
-  void finish_stream(uint64_t sequence);
-  void abandoned(uint64_t sequence);
-  void watch_abort(uint64_t sequence, std::function<void(AbortReason)> callback);
-
-  Core& core() { return *core_; }
-  std::shared_ptr<Core> shared_core() { return core_; }
-  size_t unsent_bytes() const { return unsent_bytes_; }
+  void answer(uint64_t sequence, HttpResponse response) override;
+  void start_stream(uint64_t sequence, HttpResponse head) override;
+  void stream_text(uint64_t sequence, std::string_view text) override;
+  void finish_stream(uint64_t sequence) override;
+  void abandoned(uint64_t sequence) override;
+  void watch_abort(uint64_t sequence, std::function<void(AbortReason)> callback) override;
+  void watch_silence(uint64_t sequence, std::function<void()> callback) override;
+  // The work may hold the last reference to this connection: the core outlives it.
+  void dispatch(std::function<void()> work) override { std::shared_ptr(core_)->dispatch(std::move(work)); }
+  void post(std::function<void()> work) override { std::shared_ptr(core_)->post(std::move(work)); }
+  size_t unsent_bytes() const override { return outbox_.bytes(); }
 
  private:
   enum class State { kIdle, kHeader, kBody, kHandling, kLinger, kClosed };
@@ -152,6 +138,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void pump();
   void on_written(error_code failure, size_t bytes);
   void arm_write_deadline();
+  void await_silence();
   void answered();
   void linger();
   void record();
@@ -159,85 +146,26 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   std::shared_ptr<Core> core_;
   tcp::socket socket_;
-  asio::steady_timer deadline_, write_deadline_;
+  asio::steady_timer deadline_, write_deadline_, silence_timer_;
   const bool is_overloaded_;
   State state_ = State::kIdle;
   bool reading_ = false;
   std::array<char, kReadBytes> incoming_;
   beast::flat_buffer buffer_;
   int64_t lingered_bytes_ = 0;
+  std::string remote_ = "unknown";
 
   // The request being read or answered.
   std::optional<Parser> parser_;
   uint64_t sequence_ = 0;
-  HttpRequest request_;
-  const Route* route_ = nullptr;
-  std::string cors_origin_;
-  std::optional<HttpResponse> answer_;  // known from the header alone
-  SteadyTime begun_;
-  bool keep_alive_ = true, is_head_ = false, is_recorded_ = true;
-  bool is_read_whole_ = false;  // nothing of the request is still on its way
-
-  // Its answer.
+  std::optional<Exchange> exchange_;  // from the first request on
   std::shared_ptr<AbortState> abort_state_;
   std::function<void(AbortReason)> abort_callback_;
-  bool head_sent_ = false, is_answered_ = false;
-  Framing framing_ = Framing::kLength;
-  int status_ = 0;
-  int64_t sent_bytes_ = 0;
+  std::function<void()> silence_callback_;
 
-  std::string outbox_, writing_;
-  size_t written_ = 0;
+  Outbox outbox_;
   bool write_pending_ = false;
-  std::atomic<size_t> unsent_bytes_{0};
-};
-
-// ResponseWriter of one request.
-class Reply final : public ResponseWriter {
- public:
-  Reply(std::shared_ptr<Connection> connection, uint64_t sequence, std::shared_ptr<AbortState> abort)
-      : connection_(std::move(connection)), sequence_(sequence), abort_(std::move(abort)) {}
-  ~Reply() override {
-    // Not inline: this may be the network thread in the middle of the connection's own work.
-    std::shared_ptr<Core> core = connection_->shared_core();
-    core->post([connection = std::move(connection_), sequence = sequence_] { connection->abandoned(sequence); });
-  }
-
-  void respond(HttpResponse response) override {
-    connection_->core().dispatch(
-        [connection = connection_, sequence = sequence_, response = std::move(response)]() mutable {
-          connection->answer(sequence, std::move(response));
-        });
-  }
-  void start_stream(HttpResponse head) override {
-    connection_->core().dispatch([connection = connection_, sequence = sequence_, head = std::move(head)]() mutable {
-      connection->start_stream(sequence, std::move(head));
-    });
-  }
-  void write(std::string text) override {
-    connection_->core().dispatch([connection = connection_, sequence = sequence_, text = std::move(text)] {
-      connection->stream_text(sequence, text);
-    });
-  }
-  void finish() override {
-    connection_->core().dispatch(
-        [connection = connection_, sequence = sequence_] { connection->finish_stream(sequence); });
-  }
-  size_t unsent_bytes() const override { return connection_->unsent_bytes(); }
-  bool is_aborted() const override { return abort_->is_aborted; }
-  void on_abort(std::function<void(AbortReason)> callback) override {
-    connection_->core().dispatch(
-        [connection = connection_, sequence = sequence_, abort = abort_, callback = std::move(callback)]() mutable {
-          if (abort->is_aborted) return callback(abort->reason);
-          connection->watch_abort(sequence, std::move(callback));
-        });
-  }
-  void post(std::function<void()> work) override { connection_->core().post(std::move(work)); }
-
- private:
-  std::shared_ptr<Connection> connection_;
-  const uint64_t sequence_;
-  std::shared_ptr<AbortState> abort_;
+  SteadyClock::time_point last_sent_;
 };
 
 // ---- Reading ----
@@ -246,7 +174,7 @@ void Connection::start() {
   error_code ignored;
   socket_.set_option(tcp::no_delay(true), ignored);
   auto remote = socket_.remote_endpoint(ignored);
-  request_.remote = ignored ? "unknown" : fmt::format("{}:{}", remote.address().to_string(), remote.port());
+  if (!ignored) remote_ = fmt::format("{}:{}", remote.address().to_string(), remote.port());
   core_->connections.insert(this);
   ++core_->open;
   arm(is_overloaded_ ? kOverloadedSeconds : core_->options.header_timeout_s);
@@ -258,7 +186,7 @@ void Connection::arm(double after_s) {
   deadline_.expires_after(seconds(after_s));
   deadline_.async_wait([self = shared_from_this()](error_code failure) {
     // A wait that fired just before it was armed anew arrives without an error.
-    bool is_due = self->deadline_.expiry() <= std::chrono::steady_clock::now();
+    bool is_due = self->deadline_.expiry() <= SteadyClock::now();
     if (!failure && is_due && self->state_ != State::kClosed) self->on_deadline();
   });
 }
@@ -275,7 +203,7 @@ void Connection::on_deadline() {
 void Connection::on_handling_deadline() {
   if (!abort_state_ || !abort_state_->is_aborted) return abort(AbortReason::kTimeout);
   // The handler did not answer its abort.
-  if (head_sent_) return close();
+  if (exchange_->head_sent()) return close();
   send_response(error_response(api::http_error(504, "the request took longer than the server allows")));
 }
 
@@ -324,18 +252,7 @@ void Connection::begin_request() {
   parser_.emplace();
   parser_->header_limit(static_cast<uint32_t>(core_->options.max_header_bytes));
   parser_->body_limit(boost::none);  // set when the header is known
-  begun_ = std::chrono::steady_clock::now();
-  std::string remote = std::move(request_.remote);
-  request_ = HttpRequest{};
-  request_.remote = std::move(remote);
-  request_.id = make_request_id();
-  route_ = nullptr;
-  answer_.reset();
-  cors_origin_.clear();
-  keep_alive_ = !core_->is_draining;
-  is_head_ = head_sent_ = is_answered_ = is_recorded_ = is_read_whole_ = false;
-  status_ = 0;
-  sent_bytes_ = 0;
+  exchange_.emplace(remote_, !core_->is_draining);
   arm(is_overloaded_ ? kOverloadedSeconds : core_->options.header_timeout_s);
 }
 
@@ -374,16 +291,16 @@ void Connection::parse_failed(error_code failure) {
 // ---- The header ----
 
 void Connection::take_head(const beast::http::request<beast::http::string_body>& message) {
-  request_.method = std::string(message.method_string());
-  request_.target = std::string(message.target());
-  request_.is_http11 = message.version() == 11;
+  HttpRequest& request = exchange_->request;
+  request.method = std::string(message.method_string());
+  request.target = std::string(message.target());
+  request.is_http11 = message.version() == 11;
   for (const auto& field : message) {
-    request_.headers.emplace_back(std::string(field.name_string()), std::string(field.value()));
+    request.headers.emplace_back(std::string(field.name_string()), std::string(field.value()));
   }
-  std::string_view given_id = find_header(request_.headers, "x-request-id");
-  if (is_sane_request_id(given_id)) request_.id = given_id;
-  keep_alive_ = message.keep_alive() && !core_->is_draining && !is_overloaded_;
-  is_head_ = request_.method == "HEAD";
+  std::string_view given_id = find_header(request.headers, "x-request-id");
+  if (is_sane_request_id(given_id)) request.id = given_id;
+  exchange_->keep_alive = message.keep_alive() && !core_->is_draining && !is_overloaded_;
 }
 
 void Connection::on_header() {
@@ -391,16 +308,16 @@ void Connection::on_header() {
   state_ = State::kBody;
   parser_->eager(true);
   if (is_overloaded_) {
-    answer_ = error_response(api::http_error(503, "too many connections: try again soon"));
+    exchange_->early_answer = error_response(api::http_error(503, "too many connections: try again soon"));
   } else {
-    Admission admission = admit(request_, core_->router, core_->options, core_->is_loopback);
-    route_ = admission.route;
-    answer_ = std::move(admission.answer);
-    cors_origin_ = std::move(admission.cors_origin);
+    Admission admission = admit(exchange_->request, core_->router, core_->options, core_->is_loopback);
+    exchange_->route = admission.route;
+    exchange_->early_answer = std::move(admission.answer);
+    exchange_->cors_origin = std::move(admission.cors_origin);
   }
   uint64_t length = parser_->content_length().value_or(0);
-  if (!answer_ && length > static_cast<uint64_t>(core_->options.max_body_bytes)) {
-    answer_ = error_response(api::http_error(
+  if (!exchange_->early_answer && length > static_cast<uint64_t>(core_->options.max_body_bytes)) {
+    exchange_->early_answer = error_response(api::http_error(
         413, fmt::format("the body has {} bytes, the limit is {}", length, core_->options.max_body_bytes)));
   }
   if (!parser_->is_done()) expect_body();
@@ -408,15 +325,15 @@ void Connection::on_header() {
 
 void Connection::expect_body() {
   uint64_t limit = static_cast<uint64_t>(core_->options.max_body_bytes);
-  std::string_view expect = find_header(request_.headers, "expect");
-  if (!answer_ && !expect.empty() && expect != "100-continue" && expect != "100-Continue") {
-    answer_ = error_response(api::http_error(417, "the only expectation understood is 100-continue"));
+  std::string_view expect = find_header(exchange_->request.headers, "expect");
+  if (!exchange_->early_answer && !expect.empty() && expect != "100-continue" && expect != "100-Continue") {
+    exchange_->early_answer = error_response(api::http_error(417, "the only expectation understood is 100-continue"));
   }
   bool is_small = parser_->content_length() && *parser_->content_length() <= kSmallBody && expect.empty();
-  if (answer_ && !is_small) {
-    keep_alive_ = false;
+  if (exchange_->early_answer && !is_small) {
+    exchange_->keep_alive = false;
     state_ = State::kHandling;
-    return send_response(std::move(*answer_));
+    return send_response(std::move(*exchange_->early_answer));
   }
   if (!parser_->content_length()) parser_->body_limit(limit);
   arm(is_overloaded_ ? kOverloadedSeconds : core_->options.body_timeout_s);
@@ -426,13 +343,13 @@ void Connection::expect_body() {
 // ---- Handling ----
 
 void Connection::dispatch_request() {
-  request_.body = std::move(parser_->get().body());
+  exchange_->request.body = std::move(parser_->get().body());
   parser_.reset();
-  is_read_whole_ = true;
+  exchange_->is_read_whole = true;
   state_ = State::kHandling;
   arm(core_->options.request_timeout_s);
-  if (answer_) {
-    send_response(std::move(*answer_));
+  if (exchange_->early_answer) {
+    send_response(std::move(*exchange_->early_answer));
   } else {
     run_handler();
   }
@@ -441,87 +358,87 @@ void Connection::dispatch_request() {
 
 void Connection::run_handler() {
   abort_state_ = std::make_shared<AbortState>();
-  auto reply = std::make_shared<Reply>(shared_from_this(), sequence_, abort_state_);
-  std::string body = std::exchange(request_.body, "");  // moved: it may be large; the rest stays for the log
-  HttpRequest request = request_;
+  auto reply = make_reply(shared_from_this(), sequence_, abort_state_);
+  std::string body = std::exchange(exchange_->request.body, "");  // moved: it may be large; the rest stays for the log
+  HttpRequest request = exchange_->request;
   request.body = std::move(body);
-  asio::post(*core_->workers, [route = route_, request = std::move(request), reply = std::move(reply)]() mutable {
-    std::shared_ptr<ResponseWriter> writer = std::move(reply);
-    try {
-      route->handler(request, writer);
-    } catch (const Error& error) {
-      log::error("request failed id={} path={} error=\"{}\"", request.id, loggable(request.target), error.message());
-      writer->respond(error_response(api::to_api_error(error)));
-    } catch (const std::exception& error) {
-      log::error("request failed id={} path={} error=\"{}\"", request.id, loggable(request.target), error.what());
-      writer->respond(error_response(api::http_error(500, "the server failed on this request")));
-    }
-  });
+  asio::post(
+      *core_->workers, [route = exchange_->route, request = std::move(request), reply = std::move(reply)]() mutable {
+        const std::shared_ptr<ResponseWriter> writer = std::move(reply);  // ends with the work, not with its queue
+        call_handler(*route, request, writer);
+      });
 }
 
 void Connection::answer(uint64_t sequence, HttpResponse response) {
-  if (is_current(sequence) && !head_sent_) send_response(std::move(response));
+  if (is_current(sequence) && !exchange_->head_sent()) send_response(std::move(response));
 }
 
 void Connection::send_response(HttpResponse response) {
-  status_ = response.status;
-  head_sent_ = is_answered_ = true;
-  if (core_->is_draining) keep_alive_ = false;
-  add_cors_headers(response, cors_origin_);
-  std::string text = render_head(response, {.keep_alive = keep_alive_, .request_id = request_.id});
-  if (!is_head_) text += response.body;
-  send(text);
+  if (core_->is_draining) exchange_->keep_alive = false;
+  send(exchange_->respond(std::move(response)));
 }
 
 void Connection::refuse_and_close(int status, std::string message) {
-  keep_alive_ = false;
+  exchange_->keep_alive = false;
   state_ = State::kHandling;
   send_response(error_response(api::http_error(status, std::move(message))));
 }
 
 void Connection::start_stream(uint64_t sequence, HttpResponse head) {
-  if (!is_current(sequence) || head_sent_) return;
-  framing_ = request_.is_http11 ? Framing::kChunked : Framing::kUntilClose;
-  if (!request_.is_http11 || core_->is_draining) keep_alive_ = false;
-  add_cors_headers(head, cors_origin_);
-  status_ = head.status;
-  head_sent_ = true;
-  send(render_head(head, {.framing = framing_, .keep_alive = keep_alive_, .request_id = request_.id}));
+  if (!is_current(sequence) || exchange_->head_sent()) return;
+  if (core_->is_draining) exchange_->keep_alive = false;
+  send(exchange_->start_stream(std::move(head)));
 }
 
 void Connection::stream_text(uint64_t sequence, std::string_view text) {
-  if (!is_current(sequence) || !head_sent_ || is_answered_ || text.empty()) return;
-  if (framing_ == Framing::kChunked) {
-    send(render_chunk(text));
-  } else {
-    send(text);
-  }
-  if (unsent_bytes_ <= static_cast<size_t>(core_->options.max_unsent_bytes)) return;
-  log::warn("client does not read id={} remote={} unsent_bytes={}", request_.id, request_.remote, unsent_bytes_.load());
+  if (!is_current(sequence) || !exchange_->is_streaming() || text.empty()) return;
+  send(exchange_->stream_text(text));
+  if (outbox_.bytes() <= static_cast<size_t>(core_->options.max_unsent_bytes)) return;
+  log::warn("client does not read id={} remote={} unsent_bytes={}", exchange_->request.id, remote_, outbox_.bytes());
   abort(AbortReason::kTooSlow);
   close();
 }
 
 void Connection::finish_stream(uint64_t sequence) {
-  if (!is_current(sequence) || !head_sent_ || is_answered_) return;
-  is_answered_ = true;
-  if (framing_ == Framing::kChunked) send(kLastChunk);
+  if (!is_current(sequence) || !exchange_->is_streaming()) return;
+  send(exchange_->finish_stream());
   if (!write_pending_) answered();
 }
 
 void Connection::abandoned(uint64_t sequence) {
-  if (!is_current(sequence) || is_answered_) return;
-  if (head_sent_) return close();
+  if (!is_current(sequence) || exchange_->is_answered()) return;
+  if (exchange_->head_sent()) return close();
   send_response(error_response(api::http_error(500, "the request ended without an answer")));
 }
 
 void Connection::watch_abort(uint64_t sequence, std::function<void(AbortReason)> callback) {
-  if (is_current(sequence) && !is_answered_) abort_callback_ = std::move(callback);
+  if (is_current(sequence) && !exchange_->is_answered()) abort_callback_ = std::move(callback);
+}
+
+void Connection::watch_silence(uint64_t sequence, std::function<void()> callback) {
+  if (!is_current(sequence) || exchange_->is_answered() || core_->options.stream_keep_alive_s <= 0) return;
+  silence_callback_ = std::move(callback);
+  last_sent_ = SteadyClock::now();
+  await_silence();
+}
+
+void Connection::await_silence() {
+  silence_timer_.expires_at(last_sent_ + seconds(core_->options.stream_keep_alive_s));
+  silence_timer_.async_wait([self = shared_from_this(), sequence = sequence_](error_code failure) {
+    if (failure || !self->is_current(sequence) || !self->silence_callback_) return;
+    const bool is_silent = SteadyClock::now() - self->last_sent_ >= seconds(self->core_->options.stream_keep_alive_s);
+    if (is_silent) {
+      self->last_sent_ = SteadyClock::now();
+      auto callback = self->silence_callback_;  // a copy: it may end the request
+      callback();
+    }
+    if (self->is_current(sequence) && self->silence_callback_) self->await_silence();
+  });
 }
 
 void Connection::abort(AbortReason reason) {
-  if (state_ != State::kHandling || is_answered_ || !abort_state_ || abort_state_->is_aborted) return;
-  keep_alive_ = false;
+  if (state_ != State::kHandling || exchange_->is_answered() || !abort_state_ || abort_state_->is_aborted) return;
+  exchange_->keep_alive = false;
   abort_state_->reason = reason;
   abort_state_->is_aborted = true;
   arm(kAbortSeconds);
@@ -532,32 +449,27 @@ void Connection::abort(AbortReason reason) {
 
 void Connection::send(std::string_view text) {
   if (state_ == State::kClosed) return;
-  outbox_ += text;
-  unsent_bytes_ += text.size();
-  sent_bytes_ += static_cast<int64_t>(text.size());
+  outbox_.add(text);
+  exchange_->count_sent(text.size());
+  last_sent_ = SteadyClock::now();
   pump();
 }
 
 void Connection::pump() {
   if (write_pending_ || state_ == State::kClosed) return;
-  if (written_ == writing_.size()) {
-    writing_.clear();
-    written_ = 0;
-    writing_.swap(outbox_);
-  }
-  if (writing_.empty()) return;
+  const std::string_view next = outbox_.next();
+  if (next.empty()) return;
   write_pending_ = true;
   arm_write_deadline();
-  socket_.async_write_some(asio::buffer(writing_.data() + written_, writing_.size() - written_),
-                           [self = shared_from_this()](error_code failure, size_t bytes) {
-                             self->on_written(failure, bytes);
-                           });
+  socket_.async_write_some(asio::buffer(next), [self = shared_from_this()](error_code failure, size_t bytes) {
+    self->on_written(failure, bytes);
+  });
 }
 
 void Connection::arm_write_deadline() {
   write_deadline_.expires_after(seconds(core_->options.write_timeout_s));
   write_deadline_.async_wait([self = shared_from_this()](error_code failure) {
-    bool is_due = self->write_deadline_.expiry() <= std::chrono::steady_clock::now();
+    bool is_due = self->write_deadline_.expiry() <= SteadyClock::now();
     if (failure || !is_due || !self->write_pending_ || self->state_ == State::kClosed) return;
     self->abort(AbortReason::kTooSlow);
     self->close();
@@ -571,20 +483,21 @@ void Connection::on_written(error_code failure, size_t bytes) {
     abort(AbortReason::kHungUp);
     return close();
   }
-  written_ += bytes;
-  unsent_bytes_ -= bytes;
-  if (unsent_bytes_ > 0) return pump();
+  outbox_.taken(bytes);
+  if (outbox_.bytes() > 0) return pump();
   write_deadline_.cancel();
-  if (is_answered_ && state_ == State::kHandling) answered();
+  if (exchange_ && exchange_->is_answered() && state_ == State::kHandling) answered();
 }
 
 void Connection::answered() {
   record();
   ++sequence_;
   abort_callback_ = nullptr;
+  silence_callback_ = nullptr;
+  silence_timer_.cancel();
   abort_state_.reset();
   parser_.reset();
-  if (!keep_alive_ || core_->is_draining) return linger();
+  if (!exchange_->keep_alive || core_->is_draining) return linger();
   state_ = State::kIdle;
   arm(core_->options.idle_timeout_s);
   process();
@@ -595,29 +508,17 @@ void Connection::linger() {
   state_ = State::kLinger;
   error_code ignored;
   socket_.shutdown(tcp::socket::shutdown_send, ignored);
-  if (is_read_whole_) return close();
+  if (exchange_->is_read_whole) return close();
   arm(kLingerSeconds);
   process();
 }
 
 void Connection::record() {
-  bool is_unheard = request_.method.empty() && status_ == 0;  // gone before its header was complete
-  if (std::exchange(is_recorded_, true) || is_unheard) return;
-  int status = status_ != 0 ? status_ : 499;
-  double took_s = since(begun_);
-  if (core_->observer) {
-    std::string_view route = route_ ? std::string_view(route_->pattern) : "other";
-    core_->observer({route, request_.method, status, took_s, sent_bytes_});
-  }
-  bool is_probe = status == 200 && (request_.path == "/health" || request_.path == "/metrics");
-  log::write(is_probe ? log::Level::kDebug : log::Level::kInfo,
-             fmt::format("request id={} remote={} method={} path={} status={} ms={:.1f} bytes={}{}", request_.id,
-                         request_.remote, request_.method, loggable(request_.target), status, took_s * 1e3, sent_bytes_,
-                         abort_state_ && abort_state_->is_aborted ? " aborted=1" : ""));
+  if (exchange_) exchange_->record(core_->observer, abort_state_ && abort_state_->is_aborted);
 }
 
 void Connection::drain() {
-  keep_alive_ = false;
+  if (exchange_) exchange_->keep_alive = false;
   if (state_ == State::kIdle || state_ == State::kLinger) close();
 }
 
@@ -627,10 +528,12 @@ void Connection::close() {
   record();
   state_ = State::kClosed;
   abort_callback_ = nullptr;
+  silence_callback_ = nullptr;
   error_code ignored;
   socket_.close(ignored);
   deadline_.cancel();
   write_deadline_.cancel();
+  silence_timer_.cancel();
   core_->connections.erase(this);
   std::lock_guard lock(core_->mutex);
   if (--core_->open == 0) core_->all_closed.notify_all();

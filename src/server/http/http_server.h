@@ -64,6 +64,8 @@ class ResponseWriter {
   virtual bool is_aborted() const = 0;
   /// Called once on the network thread if the request is aborted before its end; at once if it already was.
   virtual void on_abort(std::function<void(AbortReason)> callback) = 0;
+  /// Called on the network thread each time nothing was sent for stream_keep_alive_s, until the answer ends.
+  virtual void on_silence(std::function<void()> callback) = 0;
   /// Runs on the network thread, in order, even after an abort; dropped once the server has stopped.
   virtual void post(std::function<void()> work) = 0;
 };
@@ -90,6 +92,7 @@ struct ServerOptions {
   double idle_timeout_s = 75;      // kept-alive connections without a request
   double write_timeout_s = 30;     // without the client taking a byte
   double request_timeout_s = 0;    // from the body's end to the answer's; 0: none
+  double stream_keep_alive_s = 12;  // a stream silent for this long gets a comment; proxies cut at 30 or 60; 0: never
   int max_connections = 512;
   int max_queue = 256;             // generations in flight, waiting ones included
   std::vector<std::string> allowed_origins;  // "https://app.example" or "*"
