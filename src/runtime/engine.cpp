@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <deque>
-#include <random>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -12,66 +11,20 @@
 #include "core/base/log.h"
 #include "core/base/nearest.h"
 #include "core/base/units.h"
+#include "runtime/prepare.h"
 
 namespace hearth {
 namespace {
 
 constexpr const char* kStopping = "the server is stopping";
 
-template <class T>
-T pick(const std::optional<T>& asked, const std::optional<T>& configured, T fallback) {
-  return asked.value_or(configured.value_or(fallback));
-}
-
-SamplingParams fill_in(const SamplingOptions& asked, const SamplingOptions& configured) {
-  return {.temperature = pick(asked.temperature, configured.temperature, 1.0f),
-          .top_p = pick(asked.top_p, configured.top_p, 1.0f),
-          .min_p = pick(asked.min_p, configured.min_p, 0.0f),
-          .typical_p = pick(asked.typical_p, configured.typical_p, 1.0f),
-          .top_k = pick(asked.top_k, configured.top_k, 0),
-          .repetition_penalty = pick(asked.repetition_penalty, configured.repetition_penalty, 1.0f),
-          .presence_penalty = pick(asked.presence_penalty, configured.presence_penalty, 0.0f),
-          .frequency_penalty = pick(asked.frequency_penalty, configured.frequency_penalty, 0.0f),
-          .seed = pick<uint64_t>(asked.seed, configured.seed,
-                                 std::random_device{}() * 0x100000001ull + std::random_device{}()),
-          .logit_bias = asked.logit_bias};
-}
-
-Value template_context(const ChatPrompt& chat, const text::Template& chat_template, const text::Tokenizer& tokenizer) {
-  Value context = Value::object();
-  context.set("messages", chat.messages);
-  if (!chat.tools.is_null()) context.set("tools", chat.tools);
-  context.set("add_generation_prompt", chat.add_generation_prompt);
-  auto spelled = [&](std::optional<int32_t> id) { return std::string(id ? tokenizer.token_text(*id) : ""); };
-  context.set("bos_token", spelled(tokenizer.bos()));
-  context.set("eos_token", spelled(tokenizer.eos()));
-  if (chat.request_fields.is_object()) {
-    for (const auto& [name, value] : chat.request_fields.as_object()) {
-      if (chat_template.mentions(name)) context.set(name, value);
-    }
-  }
-  if (chat.template_arguments.is_object()) {
-    for (const auto& [name, value] : chat.template_arguments.as_object()) context.set(name, value);
-  }
-  return context;
-}
-
 // What a log line about a request's own work ends with.
 std::string for_request(const std::string& id) { return id.empty() ? "" : " id=" + id; }
 
-// The template writes the model's special tokens itself, BOS included; a second BOS would spoil the prompt.
-std::vector<int32_t> chat_tokens(const std::string& text, const text::Tokenizer& tokenizer, text::EncodeOptions options) {
-  options.parse_special = true;
-  std::vector<int32_t> tokens = tokenizer.encode(text, options);
-  bool doubled = tokenizer.bos() && tokens.size() > 1 && tokens[0] == *tokenizer.bos() && tokens[1] == *tokenizer.bos();
-  if (doubled) tokens.erase(tokens.begin());
-  return tokens;
-}
-
 }  // namespace
 
-// One configured model. `mutex` guards everything but `spec` and `facts`; the prepare thread loads, templates and tokenises, so a
-// long load or a long prompt holds up requests for this model only.
+// One configured model. `mutex` guards everything but `spec` and `facts`; the prepare thread loads, templates and
+// tokenises, so a long load or a long prompt holds up requests for this model only.
 struct Engine::Slot {
   ModelSpec spec;
   mutable std::once_flag described;      // guards `facts`
@@ -257,59 +210,15 @@ void Engine::refuse_unless_cancelled(Slot& slot, Job& job, const Error& error) {
 }
 
 Result<PreparedRequest> Engine::prepare(const Slot& slot, LoadedModel& model, const Job& job) const {
-  auto too_long = [&](std::string_view how_many, int64_t n) {
-    return unexpected(Code::kContextLength, fmt::format("the prompt has {}{} tokens, model '{}' has a context of {}; "
-                                                        "shorten the prompt or raise the model's context",
-                                                        how_many, n, model.name(), model.context()));
-  };
-  PreparedRequest out;
-  try {
-    out.tokens = prompt_tokens(slot, model, job.request);
-  } catch (const text::TooManyTokens& e) {
-    return too_long("at least ", e.at_least());
-  }
-  // A model needs something to continue: its BOS stands for the empty text.
-  if (out.tokens.empty()) {
-    std::optional<int32_t> start = model.tokenizer().bos() ? model.tokenizer().bos() : model.tokenizer().eos();
-    if (!start) return unexpected(Code::kInvalidArgument, "the prompt is empty");
-    out.tokens.push_back(*start);
-  }
-  if (std::ssize(out.tokens) >= model.context()) return too_long("", std::ssize(out.tokens));
-  out.sampling = fill_in(job.request.sampling, or_else(slot.spec.defaults, model.sampling_defaults()));
-  for (const auto& [token, bias] : out.sampling.logit_bias) {
-    if (token >= 0 && token < model.model().config().vocab) continue;
-    return unexpected(Code::kInvalidArgument, fmt::format("logit_bias: token id {} is outside the vocabulary of {}",
-                                                          token, model.model().config().vocab));
-  }
-  out.submitted_s = job.submitted_s;
-  out.request = job.request;
-  out.sink = job.sink;
-  return out;
-}
-
-// A few contexts' worth are counted exactly, for the message; a client that leaves or a shutdown ends the work.
-std::vector<int32_t> Engine::prompt_tokens(const Slot& slot, LoadedModel& model, const GenerateRequest& request) const {
-  text::EncodeOptions options;
-  options.max_tokens = 4 * model.context();
-  options.is_cancelled = [&] {
+  auto is_cancelled = [&] {
     std::lock_guard lock(slot.mutex);
-    return slot.refuses_late || slot.cancelled_early.count(request.id) > 0;
+    return slot.refuses_late || slot.cancelled_early.count(job.request.id) > 0;
   };
-  if (const auto* text = std::get_if<std::string>(&request.prompt)) return model.tokenizer().encode(*text, options);
-  if (const auto* chat = std::get_if<ChatPrompt>(&request.prompt)) {
-    if (!model.chat_template()) throw Error(Code::kUnsupported, model.template_problem());
-    const text::Template& chat_template = *model.chat_template();
-    Result<std::string> rendered = chat_template.render(template_context(*chat, chat_template, model.tokenizer()));
-    if (!rendered) throw rendered.error();
-    return chat_tokens(*rendered, model.tokenizer(), std::move(options));
-  }
-  const auto& ids = std::get<std::vector<int32_t>>(request.prompt);
-  for (int32_t id : ids) {
-    if (id >= 0 && id < model.model().config().vocab) continue;
-    throw Error(Code::kInvalidArgument, fmt::format("prompt: token id {} is outside the vocabulary of {}", id,
-                                                    model.model().config().vocab));
-  }
-  return ids;
+  Result<PreparedRequest> out = prepare_request(job.request, model, slot.spec.defaults, is_cancelled);
+  if (!out) return out;
+  out->submitted_s = job.submitted_s;
+  out->sink = job.sink;
+  return out;
 }
 
 std::shared_ptr<LoadedModel> Engine::ensure_loaded(Slot& slot, const std::string& request_id) {

@@ -70,7 +70,6 @@ class Engine final : public LanguageService {
   const ModelFacts& describe(const Slot& slot) const;
   void housekeeping();
   Result<PreparedRequest> prepare(const Slot& slot, LoadedModel& model, const Job& job) const;
-  std::vector<int32_t> prompt_tokens(const Slot& slot, LoadedModel& model, const GenerateRequest& request) const;
   void refuse(Job& job, const Error& error);
   void refuse_unless_cancelled(Slot& slot, Job& job, const Error& error);
   std::string known_names() const;
