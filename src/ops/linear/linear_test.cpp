@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "ops/linear/random_weight.h"
 #include "ops/linear/row_codes.h"
 #include "ops/quant/decode.h"

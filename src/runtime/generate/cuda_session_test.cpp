@@ -7,6 +7,7 @@
 
 #if defined(HEARTH_CUDA)
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <random>
