@@ -12,12 +12,12 @@
 #include "core/base/units.h"
 #include "formats/gguf/gguf.h"
 #include "formats/safetensors/safetensors.h"
-#include "formats/testing/heap_peak.h"
+#include "core/testing/heap_watch.h"
 
 namespace hearth {
 namespace {
 
-using testing::HeapPeak;
+using testing::HeapWatch;
 
 // Beside what the file itself takes: the read window, the error's text, and containers of bounded size.
 constexpr int64_t kAllowance = 1 * MiB;
@@ -75,15 +75,15 @@ class HeaderMemory : public ::testing::Test {
   int64_t peak_of(const std::string& name, const std::string& bytes, Open open) {
     std::string path = (folder_ / name).string();
     std::ofstream(path, std::ios::binary) << bytes;
-    HeapPeak heap;
+    HeapWatch heap;
     try {
       TensorFile file = open(path);
       was_accepted_ = true;
-      return heap.bytes();
+      return heap.peak_bytes();
     } catch (const Error& error) {
       was_accepted_ = false;
       message_ = error.message();
-      return heap.bytes();
+      return heap.peak_bytes();
     }
   }
   int64_t gguf_peak(const std::string& bytes) { return peak_of("x.gguf", bytes, gguf::open); }

@@ -16,7 +16,7 @@
 #include "core/base/units.h"
 #include "runtime/generate/evaluate.h"
 #include "runtime/generate/sampler.h"
-#include "runtime/testing/no_alloc.h"
+#include "core/testing/heap_watch.h"
 
 namespace hearth {
 namespace {

@@ -13,7 +13,7 @@
 #include "core/base/units.h"
 #include "ops/index/copy.h"
 #include "runtime/generate/sampler.h"
-#include "runtime/testing/no_alloc.h"
+#include "core/testing/heap_watch.h"
 #include "runtime/testing/tiny_runtime.h"
 
 namespace hearth {
@@ -185,7 +185,7 @@ TEST_P(TinyLoadedModel, ASteadyStepTakesNothingFromTheHeap) {
       const Batch batch = model->buffers().fill(pieces, nullptr);
       int64_t allocations = -1;
       auto body = [&](Ctx& c) {
-        testing::NoAllocScope scope;
+        testing::HeapWatch scope;
         copy_into(c, model->model().forward(c, batch, model->state()), model->buffers().logits());
         allocations = scope.allocations();
       };
