@@ -84,7 +84,10 @@ build() {
   fi
   local log="$directory/build.log"
   ninja -C "$directory" -j "$(jobs_for_build)" "${targets[@]}" >"$log" 2>&1 ||
-    { grep -v '^\[[0-9]*/[0-9]*\] \(Building\|Linking\)' "$log" | tail -n 60 >&2; fail "preset $preset does not build; all of it: $log"; }
+    {
+      grep -v '^\[[0-9]*/[0-9]*\] \(Building\|Linking\)' "$log" | tail -n 60 >&2
+      fail "preset $preset does not build; all of it: $log"
+    }
 }
 
 # cuda_compiler: the path of an nvcc of at least release 13, or nothing.
@@ -111,8 +114,6 @@ changed_sources() {
 
 # clang_tool NAME: the installed one of the lowest release from 16 on; clang tools carry their release in their name.
 clang_tool() { compgen -c "$1-" | grep -xE "$1-1[6-9]" | sort -u | head -n 1; }
-
-has_nvidia_device() { compgen -G '/dev/nvidia[0-9]*' >/dev/null || [[ -e /dev/dxg ]]; }
 
 # pip ARGUMENT...: the ordinary client. A distribution without it, or one that manages its Python itself, gets a
 # virtual environment under build/.

@@ -1,5 +1,6 @@
 // hearth bench llm: speed (prefill, decode, parallel streams), memory and quality of one model, as a table or JSON.
 #include <algorithm>
+#include <cmath>
 #include <fstream>
 #include <iostream>
 #include <iterator>
@@ -41,6 +42,11 @@ Value list_of(const std::vector<double>& values) {
   return list;
 }
 
+// Four digits, and never an exponent for the figures people compare.
+std::string spell(double value) {
+  return std::abs(value) >= 1000 ? fmt::format("{:.0f}", value) : fmt::format("{:.4g}", value);
+}
+
 void print(const Value& result, bool as_json) {
   if (as_json) {
     std::cout << json::write(result, {.indent = 2}) << '\n';
@@ -49,7 +55,7 @@ void print(const Value& result, bool as_json) {
   for (const auto& [name, value] : result.as_object()) {
     if (value.is_list()) continue;
     std::string text = value.is_string() ? value.as_string()
-                       : value.kind() == Value::Kind::kDouble ? fmt::format("{:.4g}", value.as_double())
+                       : value.kind() == Value::Kind::kDouble ? spell(value.as_double())
                                                               : json::write(value);
     if (name.ends_with("_bytes")) text = format_bytes(value.as_int());
     std::cout << fmt::format("{:<24} {}\n", name, text);
@@ -169,11 +175,16 @@ Action add_bench(CLI::App& app, Common& common) {
   auto options = std::make_shared<BenchOptions>();
   app.require_subcommand(1);
   CLI::App* llm = app.add_subcommand("llm", "Speed, memory and quality of a language model");
-  llm->add_option("-m,--model", options->model, "Model name, or a path to a .gguf file or Hugging Face folder")->required();
+  llm->add_option("-m,--model", options->model, "Model name, or a path to a .gguf file or Hugging Face folder")
+      ->required();
   llm->add_option("--prompt", options->prompt, "Prompt tokens")->capture_default_str()->check(CLI::Range(1, 1 << 20));
-  llm->add_option("--generate", options->generate, "Tokens to decode")->capture_default_str()->check(CLI::Range(1, 1 << 20));
+  llm->add_option("--generate", options->generate, "Tokens to decode")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1 << 20));
   llm->add_option("--parallel", options->parallel, "Streams at once")->capture_default_str()->check(CLI::Range(1, 256));
-  llm->add_option("--repeat", options->repeat, "Runs; medians are shown")->capture_default_str()->check(CLI::Range(1, 100));
+  llm->add_option("--repeat", options->repeat, "Runs; medians are shown")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 100));
   llm->add_option("--threads", options->threads, "CPU threads (default: one per core)")->check(CLI::Range(1, 1024));
   llm->add_option("--device", options->device, "auto, cpu, cuda or cuda:N")->capture_default_str();
   llm->add_flag("--quality", options->quality, "Perplexity on --text, and mean KL to float32 logits");

@@ -35,8 +35,8 @@ void catch_interrupt() {
   sigaction(SIGINT, &action, nullptr);
 }
 
-// One request, printed as its answer comes. The engine may send an event after a cancellation, when nobody waits for the
-// answer any more: what its sink writes to is shared with it.
+// One request, printed as its answer comes. The engine may send an event after a cancellation, when nobody waits for
+// the answer any more: what its sink writes to is shared with it.
 class Answer {
  public:
   Answer(Engine& engine, GenerateRequest request) : engine_(engine), id_(request.id) {

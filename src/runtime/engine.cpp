@@ -87,8 +87,8 @@ Error Engine::no_such_model(const std::string& name) const {
   }
   if (slots_.empty()) return Error(Code::kNotFound, fmt::format("this server has {}", there));
   if (options_.default_model.empty()) {
-    return Error(Code::kInvalidArgument, fmt::format("the request names no model and llm.default_model is not set; this "
-                                                     "server has: {}", known_names()));
+    return Error(Code::kInvalidArgument, fmt::format("the request names no model and llm.default_model is not set; "
+                                                     "this server has: {}", known_names()));
   }
   return Error(Code::kNotFound, fmt::format("llm.default_model '{}' does not exist; this server has: {}",
                                             options_.default_model, known_names()));
@@ -391,7 +391,9 @@ EngineStats Engine::stats() const {
   governor::Budget& budget = memory_.budget();
   out.budget_bytes = budget.limit_bytes();
   out.leased_bytes = budget.leased_bytes();
-  for (const governor::Holding& held : budget.holdings()) out.leases.push_back({budget.pool(), held.holder, held.bytes});
+  for (const governor::Holding& held : budget.holdings()) {
+    out.leases.push_back({budget.pool(), held.holder, held.bytes});
+  }
   return out;
 }
 

@@ -49,7 +49,8 @@ Value template_context(const ChatPrompt& chat, const text::Template& chat_templa
 }
 
 // The template writes the model's special tokens itself, BOS included; a second BOS would spoil the prompt.
-std::vector<int32_t> chat_tokens(const std::string& text, const text::Tokenizer& tokenizer, text::EncodeOptions options) {
+std::vector<int32_t> chat_tokens(const std::string& text, const text::Tokenizer& tokenizer,
+                                 text::EncodeOptions options) {
   options.parse_special = true;
   std::vector<int32_t> tokens = tokenizer.encode(text, options);
   bool doubled = tokenizer.bos() && tokens.size() > 1 && tokens[0] == *tokenizer.bos() && tokens[1] == *tokenizer.bos();

@@ -10,8 +10,8 @@
 
 namespace hearth {
 
-/// The request with its tokens and parameters; sink and time of arrival are left to the caller. Sampling parameters come
-/// from the request, else from `configured`, else from the model's own files, else they are off. `is_cancelled` is
+/// The request with its tokens and parameters; sink and time of arrival are left to the caller. Sampling parameters
+/// come from the request, else from `configured`, else from the model's own files, else they are off. `is_cancelled` is
 /// asked every few milliseconds of a long prompt.
 /// Refuses with kContextLength (both numbers), kInvalidArgument (token ids, what the template raises), kUnsupported (no
 /// chat template), kCancelled.

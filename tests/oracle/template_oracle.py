@@ -107,6 +107,7 @@ def load_templates():
 
 
 TEMPLATES = load_templates()
+assert not TEMPLATES or len(TEMPLATES) >= 40, f"only {len(TEMPLATES)} chat templates in HEARTH_TEST_TEMPLATES"
 
 
 @pytest.mark.skipif(not TEMPLATES, reason="HEARTH_TEST_TEMPLATES names no folder of chat templates")

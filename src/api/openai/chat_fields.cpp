@@ -85,8 +85,8 @@ const DraftField kChat[] = {
     {{.name = "tools", .kind = FieldKind::kList, .help = "functions the model may call; given to the chat template",
       .fallback = "none", .max = 512},
      set_tools},
-    {{.name = "tool_choice", .help = "`auto`, or `none` to hide the tools; given to a chat template that reads it; forced calls "
-      "are not supported yet",
+    {{.name = "tool_choice", .help = "`auto`, or `none` to hide the tools; given to a chat template that reads it; "
+      "forced calls are not supported yet",
       .fallback = "`auto`"},
      set_tool_choice},
     {{.name = "parallel_tool_calls", .kind = FieldKind::kBool, .help = "given to a chat template that reads it",

@@ -266,21 +266,6 @@ TEST_F(CudaSession, InterleavedLanesWithPoisonedMemoryGiveTheSameTokens) {
   std::printf("%llu steps interleaved\n", static_cast<unsigned long long>(gpu.executor.steps_run()));
 }
 
-TEST_F(CudaSession, Speed) {
-  Gpu gpu;
-  LoadOptions o = options("smollm2");
-  o.context = 1024;
-  o.max_rows = 512;
-  auto model = LoadedModel::load(o, gpu.executor, gpu.memory);
-  measure_speed(*model, 64, 16, 1);
-  for (int64_t parallel : {1, 8}) {
-    SpeedRun run = measure_speed(*model, 256, 128, parallel);
-    std::printf("%ld streams: prefill %.0f tok/s, decode %.0f tok/s\n", parallel, run.prefill_rate(),
-                run.decode_rate());
-    EXPECT_GT(run.decode_rate(), 0);
-  }
-}
-
 }  // namespace
 }  // namespace hearth
 

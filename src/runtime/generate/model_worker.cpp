@@ -274,7 +274,8 @@ void ModelWorker::accept_token(Active& active, Choice& choice, std::span<const f
   active.last_token_s = now;
   ++stats_.generated_tokens;
   choice.sequence.tokens.push_back(token);
-  if (!request.ignore_end && model_.tokenizer().is_end(token)) return finish_choice(active, choice, FinishReason::kStop);
+  const bool is_end = !request.ignore_end && model_.tokenizer().is_end(token);
+  if (is_end) return finish_choice(active, choice, FinishReason::kStop);
 
   if (request.logprobs) choice.held_logprobs.push_back(describe(logits, token, request.top_logprobs));
   StopMatcher::Out out = choice.stops.push(choice.decoder.push(token));
@@ -351,9 +352,11 @@ ModelWorker::Active* ModelWorker::owner_of(const Sequence* sequence, Choice** ch
   throw Error::bug("a scheduled sequence belongs to no request");
 }
 
-// The worker is idle before the client hears of the end: its next request may be for a model that needs this one's room.
+// The worker is idle before the client hears of the end: its next request may be for a model that needs this one's
+// room.
 void ModelWorker::retire() {
-  auto first = std::stable_partition(active_.begin(), active_.end(), [](const auto& active) { return !active->is_done; });
+  auto is_going_on = [](const auto& active) { return !active->is_done; };
+  auto first = std::stable_partition(active_.begin(), active_.end(), is_going_on);
   std::vector<std::unique_ptr<Active>> done(std::make_move_iterator(first), std::make_move_iterator(active_.end()));
   active_.erase(first, active_.end());
   if (done.empty()) return;

@@ -131,7 +131,9 @@ class Bpe final : public Model {
   size_t known_bytes(std::string_view word) const {
     if (options_.byte_fallback && bytes_.is_complete()) return word.size();
     std::array<size_t, 256> known{};  // of characters that are one byte
-    for (size_t byte = 0; byte < 128; ++byte) known[byte] = vocab_.find_plain(std::string(1, static_cast<char>(byte))) >= 0;
+    for (size_t byte = 0; byte < 128; ++byte) {
+      known[byte] = vocab_.find_plain(std::string(1, static_cast<char>(byte))) >= 0;
+    }
     size_t sum = 0;
     for (size_t at = 0; at < word.size();) {
       const auto first = static_cast<unsigned char>(word[at]);

@@ -116,7 +116,8 @@ class Encoding {
 }  // namespace
 
 TooManyTokens::TooManyTokens(int64_t at_least, int64_t most)
-    : Error(Code::kContextLength, fmt::format("the text has at least {} tokens, at most {} are wanted", at_least, most)),
+    : Error(Code::kContextLength,
+            fmt::format("the text has at least {} tokens, at most {} are wanted", at_least, most)),
       at_least_(at_least) {}
 
 void ModelScratch::check_cancelled() const {
