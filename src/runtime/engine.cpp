@@ -205,6 +205,7 @@ void Engine::refuse_unless_cancelled(Slot& slot, Job& job, const Error& error) {
       ++stats_.cancelled;
       return;
     }
+    slot.preparing = 0;  // the request is out of the books when its client hears of it
   }
   refuse(job, error);
 }

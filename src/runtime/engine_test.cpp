@@ -213,6 +213,21 @@ TEST_F(EngineTest, UnloadLeavesABusyModelAlone) {
   EXPECT_EQ(budget_->leased_bytes(), 0);
 }
 
+TEST_F(EngineTest, ARefusedRequestIsOutOfTheBooksWhenItsClientHears) {
+  start(options());
+  GenerateRequest request = ask("llama", "");
+  request.prompt = std::vector<int32_t>{1 << 30};
+  for (int i = 0; i < 20; ++i) {
+    Client client;
+    int64_t waiting = -1;
+    client.on_event = [&](const GenerateEvent&) { waiting = engine_->stats().waiting; };
+    engine_->submit(request, client.sink());
+    client.wait();
+    ASSERT_TRUE(client.error);
+    EXPECT_EQ(waiting, 0);
+  }
+}
+
 TEST_F(EngineTest, CancelBeforeDuringAndAfter) {
   start(options());
   const std::string expected = run(ask("llama", "one more"))->choices[0].text;

@@ -104,13 +104,15 @@ HEARTH_INLINE __m512i bits_of(__m512i words, int mask) {
   return _mm512_and_si512(words, _mm512_set1_epi8(static_cast<char>(mask)));
 }
 
-/// A block's 32 points of eight; codes are less two in points where `less` is set. Unpacking works within lanes, so
-/// pairs of points are first put where it will leave them in order.
-template <size_t N>
-HEARTH_INLINE void put_eights(const Book<N>& book, __m512i index, __mmask32 less, uint8_t* codes) {
-  const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
-  const __m512i levels = in_each_lane(load16(book.levels)), twos = _mm512_set1_epi8(2);
-  __m512i words = look_up<N>(book.points, _mm512_permutexvar_epi32(order, index));
+/// Unpacking works within lanes, so pairs of points are first put where it will leave them in order.
+HEARTH_INLINE __m512i for_unpacking(__m512i index) {
+  return _mm512_permutexvar_epi32(_mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15), index);
+}
+
+/// Codes of 32 points of eight, given as words in the order for_unpacking(); two less in points where `less` is set.
+template <bool kHasLess>
+HEARTH_INLINE void put_eights(__m512i words, const int8_t* book_levels, __mmask32 less, uint8_t* codes) {
+  const __m512i levels = in_each_lane(load16(book_levels)), twos = _mm512_set1_epi8(2);
   __m512i a = bits_of(words, 3), b = bits_of(_mm512_srli_epi16(words, 2), 3);
   __m512i c = bits_of(_mm512_srli_epi16(words, 4), 3), d = bits_of(_mm512_srli_epi16(words, 6), 3);
   __m512i ab[] = {_mm512_unpacklo_epi8(a, b), _mm512_unpackhi_epi8(a, b)};
@@ -119,9 +121,14 @@ HEARTH_INLINE void put_eights(const Book<N>& book, __m512i index, __mmask32 less
   for (int i = 0; i < 4; ++i) {
     __m512i of = i % 2 == 0 ? _mm512_unpacklo_epi16(ab[i / 2], cd[i / 2]) : _mm512_unpackhi_epi16(ab[i / 2], cd[i / 2]);
     of = _mm512_shuffle_epi8(levels, of);
-    if constexpr (N == 2048) of = _mm512_mask_sub_epi64(of, static_cast<__mmask8>(less >> 8 * i), of, twos);
+    if constexpr (kHasLess) of = _mm512_mask_sub_epi64(of, static_cast<__mmask8>(less >> 8 * i), of, twos);
     _mm512_storeu_si512(codes + 64 * i, of);
   }
+}
+
+template <size_t N>
+HEARTH_INLINE void put_eights(const Book<N>& book, __m512i index, uint8_t* codes) {
+  put_eights<false>(look_up<N>(book.points, for_unpacking(index)), book.levels, 0, codes);
 }
 
 /// 32 points of four, half a block.
@@ -136,11 +143,11 @@ HEARTH_INLINE void put_fours(const Book<N>& book, __m512i index, uint8_t* codes)
 
 HEARTH_INLINE void points_of(const BlockIQ2_XXS& b, const Book<256>& book, uint8_t* codes) {
   __m256i indices = _mm512_cvtepi64_epi32(load64(b.qs));  // every other word
-  put_eights(book, _mm512_cvtepu8_epi16(indices), 0, codes);
+  put_eights(book, _mm512_cvtepu8_epi16(indices), codes);
 }
 
 HEARTH_INLINE void points_of(const BlockIQ2_XS& b, const Book<512>& book, uint8_t* codes) {
-  put_eights(book, _mm512_and_si512(load64(b.qs), words_of(511)), 0, codes);
+  put_eights(book, _mm512_and_si512(load64(b.qs), words_of(511)), codes);
 }
 
 /// Index bits from 8 on: each word shifted left by its own count.
@@ -152,7 +159,7 @@ HEARTH_INLINE void points_of(const BlockIQ2_S& b, const Book<1024>& book, uint8_
   const __m128i fourfold = _mm_setr_epi8(0, -1, 0, -1, 0, -1, 0, -1, 8, -1, 8, -1, 8, -1, 8, -1);
   __m512i high = _mm512_shuffle_epi8(_mm512_cvtepu8_epi64(load8(b.qh)), in_each_lane(fourfold));
   high = high_bits(high, _mm_setr_epi16(8, 6, 4, 2, 8, 6, 4, 2), 0x300);
-  put_eights(book, _mm512_or_si512(wide(b.qs), high), 0, codes);
+  put_eights(book, _mm512_or_si512(wide(b.qs), high), codes);
 }
 
 HEARTH_INLINE void points_of(const BlockIQ3_XXS& b, const Book<256>& book, uint8_t* codes) {
@@ -175,21 +182,47 @@ HEARTH_INLINE void points_of(const BlockIQ3_S& b, const Book<512>& book, uint8_t
   }
 }
 
-HEARTH_INLINE void points_of(const BlockIQ1_S& b, const Book<2048>& book, uint8_t* codes) {
+/// What the IQ1 formats say of a block: 32 points of 2048, and which of them stand lower.
+struct Iq1Points {
+  __m512i index;
+  __mmask32 less;
+};
+
+HEARTH_INLINE Iq1Points points_of(const BlockIQ1_S& b) {
   const __m128i fourfold = _mm_setr_epi8(0, 1, 0, 1, 0, 1, 0, 1, 8, 9, 8, 9, 8, 9, 8, 9);
   __m512i words = _mm512_shuffle_epi8(_mm512_cvtepu16_epi64(load16(b.qh)), in_each_lane(fourfold));
   // The last of four runs has its bits above their place, the others below; counts of 16 leave nothing.
   __m512i above = _mm512_srlv_epi16(words, in_each_lane(_mm_setr_epi16(16, 16, 16, 1, 16, 16, 16, 1)));
   __m512i high = _mm512_or_si512(high_bits(words, _mm_setr_epi16(8, 5, 2, 16, 8, 5, 2, 16), 0x700),
                                  _mm512_and_si512(above, words_of(0x700)));
-  put_eights(book, _mm512_or_si512(wide(b.qs), high), _mm512_movepi16_mask(words), codes);
+  return {_mm512_or_si512(wide(b.qs), high), _mm512_movepi16_mask(words)};
 }
 
-HEARTH_INLINE void points_of(const BlockIQ1_M& b, const Book<2048>& book, uint8_t* codes) {
+HEARTH_INLINE Iq1Points points_of(const BlockIQ1_M& b) {
   __m256i twofold = _mm256_mullo_epi16(_mm256_cvtepu8_epi16(load16(b.qh)), _mm256_set1_epi16(0x101));
   __m512i words = _mm512_sllv_epi16(_mm512_cvtepu8_epi16(twofold), _mm512_set1_epi32(4 << 16 | 8));
   __m512i high = _mm512_and_si512(words, words_of(0x700));
-  put_eights(book, _mm512_or_si512(wide(b.qs), high), _mm512_test_epi16_mask(words, words_of(0x800)), codes);
+  return {_mm512_or_si512(wide(b.qs), high), _mm512_test_epi16_mask(words, words_of(0x800))};
+}
+
+/// 2048 points are too many for permutes: they are read one by one. Each stage passes over all rows before the next one
+/// begins, so that no wide load waits for the narrow stores before it.
+template <class Block>
+void read_iq1(const FileRows& from, RowCodes* out) {
+  const Book<2048>& book = iq1_book();
+  alignas(64) uint16_t words[rows16::kRows * 32];
+  __mmask32 less[rows16::kRows];
+  auto block = [&](int r) -> const Block& { return *reinterpret_cast<const Block*>(from.first + r * from.stride); };
+  for (int r = 0; r < from.rows; ++r) {
+    const Iq1Points points = points_of(block(r));
+    _mm512_store_si512(words + 32 * r, for_unpacking(points.index));
+    less[r] = points.less;
+  }
+  for (int i = 0; i < from.rows * 32; ++i) words[i] = book.points[words[i]];
+  for (int r = 0; r < from.rows; ++r) {
+    put_eights<true>(load64(words + 32 * r), book.levels, less[r], out[r].codes);
+    finish(block(r), out[r]);
+  }
 }
 
 template <class Block, class Codebook>
@@ -206,8 +239,8 @@ void read_points(const FileRows& from, const Codebook& book, RowCodes* out) {
 
 void read_rows_avx512(DType type, const FileRows& from, int64_t n, RowCodes* out) {
   switch (type) {
-    case DType::kIQ1_S: return read_points<BlockIQ1_S>(from, iq1_book(), out);
-    case DType::kIQ1_M: return read_points<BlockIQ1_M>(from, iq1_book(), out);
+    case DType::kIQ1_S: return read_iq1<BlockIQ1_S>(from, out);
+    case DType::kIQ1_M: return read_iq1<BlockIQ1_M>(from, out);
     case DType::kIQ2_XXS: return read_points<BlockIQ2_XXS>(from, iq2_xxs_book(), out);
     case DType::kIQ2_XS: return read_points<BlockIQ2_XS>(from, iq2_xs_book(), out);
     case DType::kIQ2_S: return read_points<BlockIQ2_S>(from, iq2_s_book(), out);

@@ -39,6 +39,7 @@ struct ModelWorker::Active {
   double started_s = 0, first_token_s = 0, last_token_s = 0;
   bool is_cancelled = false, is_done = false;
   std::optional<Usage> usage;                 // of a request that came to its end
+  std::optional<Error> failure;               // of one that did not
 
   void send(GenerateEvent event) {
     if (!is_cancelled) prepared.sink(std::move(event));
@@ -338,7 +339,7 @@ void ModelWorker::fail(Active& active, const Error& error) {
   }
   active.is_done = true;
   ++stats_.failed;
-  active.send(Failed{error});
+  active.failure = error;
 }
 
 ModelWorker::Active* ModelWorker::owner_of(const Sequence* sequence, Choice** choice) {
@@ -365,6 +366,7 @@ void ModelWorker::retire() {
   load_ -= std::ssize(done);
   for (const auto& active : done) {
     if (active->usage) active->send(Done{*active->usage});
+    if (active->failure) active->send(Failed{*active->failure});
   }
 }
 
