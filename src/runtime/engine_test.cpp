@@ -213,6 +213,21 @@ TEST_F(EngineTest, UnloadLeavesABusyModelAlone) {
   EXPECT_EQ(budget_->leased_bytes(), 0);
 }
 
+TEST_F(EngineTest, ARequestIsInTheBooksWhenItsClientHearsAToken) {
+  start(options());
+  for (int i = 0; i < 20; ++i) {
+    Client client;
+    int64_t least = 1 << 20;
+    client.on_event = [&](const GenerateEvent& event) {
+      if (std::holds_alternative<Delta>(event)) least = std::min(least, engine_->stats().running);
+    };
+    engine_->submit(ask("llama", "hello"), client.sink());
+    client.wait();
+    EXPECT_EQ(least, 1);
+    wait_idle();
+  }
+}
+
 TEST_F(EngineTest, ARefusedRequestIsOutOfTheBooksWhenItsClientHears) {
   start(options());
   GenerateRequest request = ask("llama", "");

@@ -205,6 +205,7 @@ void ModelWorker::run_one_step() {
   std::vector<Scheduler::Piece> pieces = scheduler_.plan();
   if (pieces.empty()) return;
   mark_started(pieces);
+  publish_pages();  // before anybody hears a token of this step
   WorkClass work_class = WorkClass::kBackground;
   for (const Scheduler::Piece& piece : pieces) work_class = std::min(work_class, piece.sequence->work_class);
   // A step is given up at a cut only when nobody in it wants the result any more.
