@@ -155,6 +155,13 @@ HEARTH_INLINE __m512i high_bits(__m512i words, __m128i counts, int mask) {
   return _mm512_and_si512(_mm512_sllv_epi16(words, in_each_lane(counts)), words_of(mask));
 }
 
+HEARTH_INLINE void points_of(const BlockIQ2_S& b, const Book<1024>& book, uint8_t* codes) {
+  const __m128i fourfold = _mm_setr_epi8(0, -1, 0, -1, 0, -1, 0, -1, 8, -1, 8, -1, 8, -1, 8, -1);
+  __m512i high = _mm512_shuffle_epi8(_mm512_cvtepu8_epi64(load8(b.qh)), in_each_lane(fourfold));
+  high = high_bits(high, _mm_setr_epi16(8, 6, 4, 2, 8, 6, 4, 2), 0x300);
+  put_eights(book, _mm512_or_si512(wide(b.qs), high), codes);
+}
+
 HEARTH_INLINE void points_of(const BlockIQ3_XXS& b, const Book<256>& book, uint8_t* codes) {
   put_fours(book, wide(b.qs), codes);
   put_fours(book, wide(b.qs + 32), codes + 128);
@@ -181,13 +188,6 @@ struct Points {
   __mmask32 less;
 };
 
-HEARTH_INLINE Points points_of(const BlockIQ2_S& b) {
-  const __m128i fourfold = _mm_setr_epi8(0, -1, 0, -1, 0, -1, 0, -1, 8, -1, 8, -1, 8, -1, 8, -1);
-  __m512i high = _mm512_shuffle_epi8(_mm512_cvtepu8_epi64(load8(b.qh)), in_each_lane(fourfold));
-  high = high_bits(high, _mm_setr_epi16(8, 6, 4, 2, 8, 6, 4, 2), 0x300);
-  return {_mm512_or_si512(wide(b.qs), high), 0};
-}
-
 HEARTH_INLINE Points points_of(const BlockIQ1_S& b) {
   const __m128i fourfold = _mm_setr_epi8(0, 1, 0, 1, 0, 1, 0, 1, 8, 9, 8, 9, 8, 9, 8, 9);
   __m512i words = _mm512_shuffle_epi8(_mm512_cvtepu16_epi64(load16(b.qh)), in_each_lane(fourfold));
@@ -205,7 +205,7 @@ HEARTH_INLINE Points points_of(const BlockIQ1_M& b) {
   return {_mm512_or_si512(wide(b.qs), high), _mm512_test_epi16_mask(words, words_of(0x800))};
 }
 
-/// 1024 points and more are too many for permutes: they are read one by one. Each stage passes over all rows before the
+/// 2048 points are too many for permutes: they are read one by one. Each stage passes over all rows before the
 /// next one begins, so that no wide load waits for the narrow stores before it.
 template <class Block, size_t N>
 void read_one_by_one(const FileRows& from, const Book<N>& book, RowCodes* out) {
@@ -217,7 +217,13 @@ void read_one_by_one(const FileRows& from, const Book<N>& book, RowCodes* out) {
     _mm512_store_si512(words + 32 * r, for_unpacking(points.index));
     less[r] = points.less;
   }
-  for (int i = 0; i < from.rows * 32; ++i) words[i] = book.points[words[i]];
+  for (int i = 0; i < from.rows * 32; i += 4) {
+    uint64_t four;
+    std::memcpy(&four, words + i, sizeof(four));
+    four = book.points[four & 0xFFFF] | uint64_t{book.points[four >> 16 & 0xFFFF]} << 16 |
+           uint64_t{book.points[four >> 32 & 0xFFFF]} << 32 | uint64_t{book.points[four >> 48]} << 48;
+    std::memcpy(words + i, &four, sizeof(four));
+  }
   for (int r = 0; r < from.rows; ++r) {
     put_eights<(N == 2048)>(load64(words + 32 * r), book.levels, less[r], out[r].codes);
     finish(block(r), out[r]);
@@ -242,7 +248,7 @@ void read_rows_avx512(DType type, const FileRows& from, int64_t n, RowCodes* out
     case DType::kIQ1_M: return read_one_by_one<BlockIQ1_M>(from, iq1_book(), out);
     case DType::kIQ2_XXS: return read_points<BlockIQ2_XXS>(from, iq2_xxs_book(), out);
     case DType::kIQ2_XS: return read_points<BlockIQ2_XS>(from, iq2_xs_book(), out);
-    case DType::kIQ2_S: return read_one_by_one<BlockIQ2_S>(from, iq2_s_book(), out);
+    case DType::kIQ2_S: return read_points<BlockIQ2_S>(from, iq2_s_book(), out);
     case DType::kIQ3_XXS: return read_points<BlockIQ3_XXS>(from, iq3_xxs_book(), out);
     case DType::kIQ3_S: return read_points<BlockIQ3_S>(from, iq3_s_book(), out);
     default: return read_rows_avx2(type, from, n, out);
