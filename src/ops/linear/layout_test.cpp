@@ -12,8 +12,8 @@
 namespace hearth {
 namespace {
 
-const DType kPacked[] = {DType::kQ4_0, DType::kQ4_1, DType::kQ5_0, DType::kQ5_1, DType::kQ8_0, DType::kQ4_K,
-                         DType::kQ5_K, DType::kQ6_K, DType::kF16,  DType::kBF16, DType::kF32,
+const DType kPacked[] = {DType::kQ4_0, DType::kQ4_1, DType::kQ5_0, DType::kQ5_1, DType::kQ8_0, DType::kQ8_1,
+                         DType::kQ4_K, DType::kQ5_K, DType::kQ6_K, DType::kF16, DType::kBF16, DType::kF32,
                          DType::kF8E4M3, DType::kF8E5M2};
 
 Caps cpu_target() { return Caps{.target = DeviceKind::kCpu}; }

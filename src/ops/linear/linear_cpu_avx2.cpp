@@ -145,7 +145,8 @@ HEARTH_INLINE void expand_signed_sub_scales(const std::byte* tile, const rows16:
 
 void expand(DType scheme, const std::byte* tile, const rows16::Chunk& at, Panel& panel) {
   switch (scheme) {
-    case DType::kQ8_0: expand_codes<8>(tile, at, panel); break;
+    case DType::kQ8_0:
+    case DType::kQ8_1: expand_codes<8>(tile, at, panel); break;
     case DType::kQ6_K: expand_codes<6>(tile, at, panel); break;
     case DType::kQ5_0:
     case DType::kQ5_1:

@@ -119,7 +119,8 @@ void make_unsigned(Coding& coding) {
 void expand(DType scheme, const std::byte* tile, const rows16::Chunk& at, Panel& panel) {
   make_unsigned(panel.coding);
   switch (scheme) {
-    case DType::kQ8_0: expand_codes<8>(tile, at, panel); break;
+    case DType::kQ8_0:
+    case DType::kQ8_1: expand_codes<8>(tile, at, panel); break;
     case DType::kQ6_K: expand_codes<6>(tile, at, panel); break;
     case DType::kQ5_0:
     case DType::kQ5_1:

@@ -29,6 +29,7 @@ Format format(DType scheme) {
     case DType::kQ5_0: return {5, 0};
     case DType::kQ5_1: return {5, 0, 2};
     case DType::kQ8_0: return {8, 0};
+    case DType::kQ8_1: return {8, 0, 2};  // the sum of the codes rides along unused
     case DType::kQ4_K: return {4, 0, 2, true};
     case DType::kQ5_K: return {5, 0, 2, true};
     case DType::kQ6_K: return {6, offsetof(quant::BlockQ6_K, d), -1, true};
