@@ -21,9 +21,16 @@ def run(command):
     return done.stdout, done.stderr
 
 
+def built_hearth():
+    """What ./run built: with the CUDA backend where it found nvcc."""
+    built = [ROOT / "build" / preset / "bin/hearth" for preset in ("release", "cuda")]
+    return next((program for program in built if program.exists()), built[0])
+
+
 def run_hearth(options, path, *words):
     """The JSON of one `hearth bench llm`."""
-    out, _ = run([options.hearth, "bench", "llm", "-m", path, "--threads", options.threads, *words, "--json"])
+    command = [options.hearth, "bench", "llm", "-m", path, "--device", "cpu", "--threads", options.threads]
+    out, _ = run([*command, *words, "--json"])
     return json.loads(out[out.index("{"):])
 
 
@@ -63,7 +70,8 @@ class Results:
 
 def add_common_options(parser):
     parser.add_argument("--model", action="append", required=True, metavar="NAME=PATH")
-    parser.add_argument("--hearth", type=pathlib.Path, default=ROOT / "build/release/bin/hearth")
+    parser.add_argument("--hearth", type=pathlib.Path, default=built_hearth(),
+                        help="the program; what ./run built by default")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--out", type=pathlib.Path, help="the CSV file to write")
 
