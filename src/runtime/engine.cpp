@@ -35,6 +35,8 @@ struct Engine::Slot {
   std::unordered_set<std::string> cancelled_early;  // cancelled before the worker had them
   std::shared_ptr<LoadedModel> model;
   std::unique_ptr<ModelWorker> worker;   // made after, destroyed before `model`
+  int64_t leaving_bytes = 0;             // of a model that is unloaded but has not given everything back yet
+  std::condition_variable left;
   int preparing = 0;
   bool is_stopping = false;
   bool refuses_late = false;             // the grace of a shutdown is over
@@ -178,8 +180,8 @@ void Engine::prepare_loop(Slot& slot) {
 
 void Engine::serve(Slot& slot, Job job) {
   try {
-    std::shared_ptr<LoadedModel> model = ensure_loaded(slot, job.request.id);
-    Result<PreparedRequest> prepared = prepare(slot, *model, job);
+    // The model is not held on to: once the books say that the request is over it may be unloaded.
+    Result<PreparedRequest> prepared = prepare(slot, *ensure_loaded(slot, job.request.id), job);
     if (!prepared) return refuse_unless_cancelled(slot, job, prepared.error());
     std::lock_guard lock(slot.mutex);
     if (slot.cancelled_early.count(job.request.id)) {
@@ -276,6 +278,7 @@ std::shared_ptr<LoadedModel> Engine::load(const Slot& slot, const std::string& r
 
 // Unloads the idle model that was used longest ago, if unloading all of them would be enough.
 bool Engine::make_room(const Slot& for_whom, int64_t bytes) {
+  if (wait_for_leaving()) return true;
   std::vector<std::pair<double, Slot*>> idle;
   int64_t room = memory_.budget().free_bytes();
   for (auto& slot : slots_) {
@@ -295,16 +298,36 @@ bool Engine::make_room(const Slot& for_whom, int64_t bytes) {
 }
 
 bool Engine::unload_if_idle(Slot& slot) {
-  // They go after the lock: the worker may still be telling its last client, whose end may call the engine.
   std::shared_ptr<LoadedModel> model;
   std::unique_ptr<ModelWorker> worker;
+  {
+    std::lock_guard lock(slot.mutex);
+    bool is_idle = slot.worker && slot.worker->is_idle() && slot.jobs.empty() && slot.preparing == 0;
+    if (!is_idle) return false;
+    worker = std::move(slot.worker);
+    model = std::move(slot.model);
+    slot.leaving_bytes += model->sizes().total_bytes();
+  }
+  // They go outside the lock: the worker may still be telling its last client, whose end may call the engine.
+  const int64_t bytes = model->sizes().total_bytes();
+  worker.reset();
+  model.reset();
   std::lock_guard lock(slot.mutex);
-  bool is_idle = slot.worker && slot.worker->is_idle() && slot.jobs.empty() && slot.preparing == 0;
-  if (!is_idle) return false;
-  worker = std::move(slot.worker);
-  model = std::move(slot.model);
+  slot.leaving_bytes -= bytes;
+  slot.left.notify_all();
   log::info("unloaded {}", slot.spec.load.name);
   return true;
+}
+
+// True when there was a model on its way out; it has left now.
+bool Engine::wait_for_leaving() {
+  bool did_wait = false;
+  for (auto& slot : slots_) {
+    std::unique_lock lock(slot->mutex);
+    did_wait |= slot->leaving_bytes > 0;
+    slot->left.wait(lock, [&] { return slot->leaving_bytes == 0; });
+  }
+  return did_wait;
 }
 
 bool Engine::unload(const std::string& name) {
@@ -364,11 +387,13 @@ std::vector<ModelSummary> Engine::models() const {
     struct stat file {};
     if (::stat(spec.load.path.c_str(), &file) == 0) summary.created = file.st_mtime;
     std::lock_guard lock(slot->mutex);
+    summary.resident_bytes = slot->leaving_bytes;
+    summary.is_loaded = slot->leaving_bytes > 0;
     if (slot->model) {
       summary.is_loaded = true;
       summary.architecture = slot->model->architecture();
       summary.context_tokens = slot->model->context();
-      summary.resident_bytes = slot->model->sizes().total_bytes();
+      summary.resident_bytes += slot->model->sizes().total_bytes();
     }
     out.push_back(std::move(summary));
   }

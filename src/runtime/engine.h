@@ -67,6 +67,7 @@ class Engine final : public LanguageService {
   std::shared_ptr<LoadedModel> load(const Slot& slot, const std::string& request_id);  // load_mutex_ held
   bool make_room(const Slot& for_whom, int64_t bytes);
   bool unload_if_idle(Slot& slot);
+  bool wait_for_leaving();
   const ModelFacts& describe(const Slot& slot) const;
   void housekeeping();
   Result<PreparedRequest> prepare(const Slot& slot, LoadedModel& model, const Job& job) const;

@@ -6,6 +6,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <future>
 #include <random>
 #include <sstream>
 
@@ -65,6 +66,9 @@ class EngineTest : public ::testing::Test {
       if (stats.running + stats.waiting == 0 && stats.pages_used == 0) return;
       std::this_thread::yield();
     }
+  }
+  void wait_loaded(const std::string& name) {
+    while (!is_loaded(name) || !engine_->stats().pages_total) std::this_thread::yield();
   }
   bool is_loaded(const std::string& name) {
     for (const ModelSummary& model : engine_->models()) {
@@ -211,6 +215,49 @@ TEST_F(EngineTest, UnloadLeavesABusyModelAlone) {
   wait_idle();
   while (!engine_->unload("llama")) std::this_thread::yield();
   EXPECT_EQ(budget_->leased_bytes(), 0);
+}
+
+TEST_F(EngineTest, AModelIsLoadedUntilItsMemoryIsBack) {
+  start(options());
+  Client client;
+  std::promise<void> last_word;
+  client.on_event = [&](const GenerateEvent& event) {
+    if (std::holds_alternative<Done>(event)) last_word.get_future().wait();  // keeps the worker from leaving
+  };
+  engine_->submit(ask("llama", "hello"), client.sink());
+  wait_loaded("llama");
+  std::thread unloading([&] {
+    while (!engine_->unload("llama")) std::this_thread::yield();
+  });
+  while (engine_->stats().pages_total) std::this_thread::yield();  // the worker is taken, the memory is not back
+  EXPECT_TRUE(is_loaded("llama"));
+  EXPECT_GT(budget_->leased_bytes(), 0);
+  last_word.set_value();
+  unloading.join();
+  EXPECT_FALSE(is_loaded("llama"));
+  EXPECT_EQ(budget_->leased_bytes(), 0);
+}
+
+TEST_F(EngineTest, ALoadWaitsForAModelThatIsLeaving) {
+  start(options(), std::max(bytes_of("llama"), bytes_of("gemma3")) + (1 << 16));
+  Client client;
+  std::promise<void> last_word;
+  client.on_event = [&](const GenerateEvent& event) {
+    if (std::holds_alternative<Done>(event)) last_word.get_future().wait();
+  };
+  engine_->submit(ask("llama", "hello"), client.sink());
+  wait_loaded("llama");
+  std::thread unloading([&] {
+    while (!engine_->unload("llama")) std::this_thread::yield();
+  });
+  while (engine_->stats().pages_total) std::this_thread::yield();  // the worker is taken, the memory is not back
+  Client next;
+  engine_->submit(ask("gemma3", "hello"), next.sink());
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));  // time to be refused in
+  last_word.set_value();
+  unloading.join();
+  next.wait();
+  EXPECT_FALSE(next.error) << next.error->what();
 }
 
 TEST_F(EngineTest, ARequestIsInTheBooksWhenItsClientHearsAToken) {

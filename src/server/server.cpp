@@ -49,7 +49,8 @@ void Server::Parts::add_own_routes(std::vector<http::Route>& routes) {
                     [this](const http::HttpRequest&, Writer writer) {
                       http::HttpResponse out;
                       out.content_type = "text/plain; version=0.0.4; charset=utf-8";
-                      out.body = render_engine_metrics(service.stats(), service.models()) +
+                      const auto models = service.models();  // first: what is not loaded leases nothing then
+                      out.body = render_engine_metrics(service.stats(), models) +
                                  metrics.render(http->open_connections());
                       writer->respond(std::move(out));
                     }});
