@@ -36,6 +36,19 @@ hearth_system_library(utf8proc utf8proc utf8proc.h)
 target_compile_definitions(hearth_utf8proc INTERFACE UTF8PROC_STATIC)
 hearth_system_library(zlib z zlib.h)
 
+# Pictures. An archive of WebP made since 1.3 keeps its colour conversion in a second one.
+hearth_system_library(png png16 png.h hearth::zlib m)
+hearth_system_library(jpeg jpeg jpeglib.h)
+hearth_system_library(webp webp webp/encode.h m)
+find_library(sharpyuv_LIBRARY NAMES libsharpyuv.a)
+if(sharpyuv_LIBRARY)
+  target_link_libraries(hearth_webp INTERFACE ${sharpyuv_LIBRARY} m)
+endif()
+
+hearth_system_library(sqlite sqlite3 sqlite3.h Threads::Threads ${CMAKE_DL_LIBS} m)
+hearth_system_library(yaml yaml-cpp yaml-cpp/yaml.h)
+target_compile_definitions(hearth_yaml INTERFACE YAML_CPP_STATIC_DEFINE)
+
 # libcurl has a static archive, but its own dependencies do not all have one: it is linked as the system has it.
 find_package(CURL REQUIRED)
 add_library(hearth_curl INTERFACE)

@@ -25,8 +25,9 @@ MODULES = {
     "governor": ["machine", "core"],
     "models": ["ops", "formats", "core"],
     "runtime": ["models", "ops", "text", "formats", "governor", "core"],
-    "api": ["runtime/request.h", "formats/json", "core"],
-    "server": ["api", "runtime", "config", "machine", "governor", "formats/json", "core"],
+    "workflow": ["runtime", "models", "ops", "text", "formats", "governor", "core"],
+    "api": ["runtime/request.h", "workflow/graph", "workflow/registry.h", "formats/json", "core"],
+    "server": ["api", "workflow", "runtime", "config", "machine", "governor", "formats/json", "formats/image", "core"],
 }
 TESTS = ["formats"]
 
@@ -35,6 +36,7 @@ LIBRARIES = [
     ("nlohmann", r"nlohmann/", [r"src/formats/json/", r"src/api/", r"src/fleet/", r"apps/"]),
     ("libcurl", r"curl/", [r"src/fetch/", r"src/fleet/peer/"]),
     ("Boost", r"boost/", [r"src/server/http/", r"src/server/websocket/"]),
+    ("SQLite", r"sqlite3", [r"src/server/queue/"]),
     ("spdlog", r"spdlog/", [r"src/core/base/log\.cpp$"]),
     ("CUDA",
      r"(cuda|cublas|cudnn|curand|cusparse|cusolver|nccl|nvml|nvrtc|nvtx|cutlass|cute|cub/|thrust/|cooperative_groups"

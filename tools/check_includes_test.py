@@ -30,7 +30,7 @@ def breaches_of(tmp_path, files):
     ("src/text/tokenize/bpe_test.cpp", '#include "formats/gguf/gguf.h"'),
     ("src/models/lm/llama_test.cpp", '#include "models/testing/tiny.h"'),
     ("apps/hearth/main.cpp", '#include "server/http/server.h"'),
-    ("tests/tools/probe.cpp", '#include "fetch/zip/zip.h"'),
+    ("tests/tools/probe.cpp", '#include "formats/zip/zip.h"'),
     ("src/core/base/a.cpp", "// #include \"ops/linear.h\""),
     ("src/core/base/a.cpp", "#include <vector>"),
 ])

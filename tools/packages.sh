@@ -21,6 +21,7 @@ libraries() {
   echo libcurl4-openssl-dev libssl-dev zlib1g-dev
   echo nlohmann-json3-dev libcli11-dev libfmt-dev libspdlog-dev libtomlplusplus-dev
   echo libpcre2-dev libutf8proc-dev libgtest-dev
+  echo libpng-dev libjpeg-dev libwebp-dev libsqlite3-dev libyaml-cpp-dev
 }
 
 packages_for() {
@@ -42,7 +43,7 @@ packages_for() {
       echo crossbuild-essential-arm64 qemu-user
       local name
       for name in libcurl4-openssl-dev libssl-dev zlib1g-dev libfmt-dev libspdlog-dev libpcre2-dev libutf8proc-dev \
-        libgtest-dev; do
+        libgtest-dev libpng-dev libjpeg-dev libwebp-dev libsqlite3-dev libyaml-cpp-dev; do
         echo "$name:arm64"
       done
       ;;

@@ -8,7 +8,7 @@
 #include <openssl/evp.h>
 
 #include "core/base/check.h"
-#include "fetch/files.h"
+#include "core/base/files.h"
 
 namespace hearth::fetch {
 namespace {

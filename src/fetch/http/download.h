@@ -4,7 +4,7 @@
 #include <string>
 
 #include "core/base/result.h"
-#include "fetch/files.h"
+#include "core/base/files.h"
 #include "fetch/http/get.h"
 #include "fetch/progress.h"
 

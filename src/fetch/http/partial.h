@@ -6,7 +6,7 @@
 #include <string>
 
 #include "core/base/result.h"
-#include "fetch/files.h"
+#include "core/base/files.h"
 #include "fetch/sha256.h"
 
 namespace hearth::fetch {

@@ -5,7 +5,7 @@
 
 #include "fetch/http/partial.h"
 #include "fetch/sha256.h"
-#include "fetch/zip/zip_testing.h"
+#include "formats/zip/zip_testing.h"
 
 namespace hearth::fetch {
 namespace {

@@ -5,7 +5,7 @@
 
 #include <fmt/format.h>
 
-#include "fetch/files.h"
+#include "core/base/files.h"
 
 namespace hearth::fetch {
 

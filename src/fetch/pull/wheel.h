@@ -9,7 +9,7 @@
 #include "fetch/progress.h"
 #include "fetch/pull/select.h"
 #include "fetch/store/manifest.h"
-#include "fetch/zip/zip.h"
+#include "formats/zip/zip.h"
 
 namespace hearth::fetch {
 

@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "fetch/sha256.h"
-#include "fetch/zip/zip_testing.h"
+#include "formats/zip/zip_testing.h"
 
 namespace hearth::fetch {
 namespace {

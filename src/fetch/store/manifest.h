@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "core/base/result.h"
-#include "fetch/files.h"
+#include "core/base/files.h"
 
 namespace hearth::fetch {
 

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "core/base/result.h"
-#include "fetch/files.h"
+#include "core/base/files.h"
 #include "fetch/store/manifest.h"
 
 namespace hearth::fetch {

@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include "fetch/zip/zip_testing.h"
+#include "formats/zip/zip_testing.h"
 
 namespace hearth::fetch {
 namespace {

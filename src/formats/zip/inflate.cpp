@@ -1,4 +1,4 @@
-#include "fetch/zip/inflate.h"
+#include "formats/zip/inflate.h"
 
 #include <algorithm>
 #include <vector>
@@ -7,7 +7,7 @@
 
 #include "core/base/check.h"
 
-namespace hearth::fetch::zip {
+namespace hearth::zip {
 namespace {
 
 constexpr int64_t kBlock = 256 * KiB;
@@ -71,4 +71,4 @@ Result<void> inflate_raw(const PackedRange& range, int64_t max_bytes, const Sink
   return {};
 }
 
-}  // namespace hearth::fetch::zip
+}  // namespace hearth::zip

@@ -1,11 +1,11 @@
 // The zip reader: what it unpacks, and that damaged, lying and hostile archives are refused with the reason.
-#include "fetch/zip/zip.h"
+#include "formats/zip/zip.h"
 
 #include <gtest/gtest.h>
 
-#include "fetch/zip/zip_testing.h"
+#include "formats/zip/zip_testing.h"
 
-namespace hearth::fetch::zip {
+namespace hearth::zip {
 namespace {
 
 Result<Archive> open_made(const TestFolder& folder, const std::string& bytes, Limits limits = {}) {
@@ -161,4 +161,4 @@ TEST(Zip, ALargeEntryIsNoText) {
 }
 
 }  // namespace
-}  // namespace hearth::fetch::zip
+}  // namespace hearth::zip

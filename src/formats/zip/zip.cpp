@@ -1,14 +1,14 @@
 // Layout after PKWARE's APPNOTE 6.3: local headers with data, then the central directory, then its end record.
-#include "fetch/zip/zip.h"
+#include "formats/zip/zip.h"
 
 #include <algorithm>
 #include <unordered_set>
 
 #include <fmt/format.h>
 
-#include "fetch/zip/inflate.h"
+#include "formats/zip/inflate.h"
 
-namespace hearth::fetch::zip {
+namespace hearth::zip {
 namespace {
 
 constexpr uint32_t kLocalMagic = 0x04034b50, kCentralMagic = 0x02014b50, kEndMagic = 0x06054b50;
@@ -257,4 +257,4 @@ Result<std::string> Archive::read_text(const Entry& entry, int64_t limit) const 
   return text;
 }
 
-}  // namespace hearth::fetch::zip
+}  // namespace hearth::zip

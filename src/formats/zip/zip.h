@@ -11,9 +11,9 @@
 
 #include "core/base/result.h"
 #include "core/base/units.h"
-#include "fetch/files.h"
+#include "core/base/files.h"
 
-namespace hearth::fetch::zip {
+namespace hearth::zip {
 
 struct Limits {
   int64_t max_entries = 100'000;
@@ -62,4 +62,4 @@ class Archive {
   std::vector<Entry> entries_;
 };
 
-}  // namespace hearth::fetch::zip
+}  // namespace hearth::zip

@@ -1,4 +1,4 @@
-#include "fetch/files.h"
+#include "core/base/files.h"
 
 #include <cerrno>
 #include <cstring>
@@ -13,7 +13,7 @@
 
 #include "core/base/units.h"
 
-namespace hearth::fetch {
+namespace hearth {
 namespace {
 
 Unexpected failed(std::string_view act, const fs::path& path, int number,
@@ -184,4 +184,4 @@ Result<FileLock> FileLock::take(const fs::path& path, std::string_view what) {
                                              what));
 }
 
-}  // namespace hearth::fetch
+}  // namespace hearth

@@ -7,9 +7,9 @@
 
 #include <zlib.h>
 
-#include "fetch/files.h"
+#include "core/base/files.h"
 
-namespace hearth::fetch::zip {
+namespace hearth::zip {
 
 struct MadeEntry {
   std::string name, body;
@@ -106,4 +106,4 @@ class TestFolder {
   fs::path path_;
 };
 
-}  // namespace hearth::fetch::zip
+}  // namespace hearth::zip

@@ -2,9 +2,9 @@
 #pragma once
 #include <cstdint>
 
-#include "fetch/zip/zip.h"
+#include "formats/zip/zip.h"
 
-namespace hearth::fetch::zip {
+namespace hearth::zip {
 
 struct PackedRange {
   const InFile& file;
@@ -22,4 +22,4 @@ Result<void> copy_stored(const PackedRange& range, const Sink& sink, Unpacked& d
 /// Raw deflate. kCorruptFile as soon as more than `max_bytes` would come out, on broken data, on a missing end.
 Result<void> inflate_raw(const PackedRange& range, int64_t max_bytes, const Sink& sink, Unpacked& done);
 
-}  // namespace hearth::fetch::zip
+}  // namespace hearth::zip

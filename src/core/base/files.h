@@ -1,4 +1,4 @@
-// Files as a fetch needs them: whole reads and writes with the reason of a failure in words, durable renames, free
+// Files as durable work needs them: whole reads and writes with the reason of a failure in words, durable renames, free
 // space, and a lock that dies with its process. Nothing here creates a file under its final name before it is whole.
 #pragma once
 #include <cstdint>
@@ -9,7 +9,7 @@
 
 #include "core/base/result.h"
 
-namespace hearth::fetch {
+namespace hearth {
 
 namespace fs = std::filesystem;
 
@@ -87,4 +87,4 @@ class FileLock {
   Descriptor file_;
 };
 
-}  // namespace hearth::fetch
+}  // namespace hearth
