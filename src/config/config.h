@@ -56,6 +56,30 @@ struct ModelProfile {
   fs::path chat_template;
 };
 
+/// Where pictures, and the files they are made from, lie. Empty folders: below $XDG_DATA_HOME/hearth (~/.local/share).
+struct Pictures {
+  std::string default_model;          // "": the only one there is
+  std::string default_preset;
+  fs::path comfyui_dir;               // an existing ComfyUI tree, used in place
+  fs::path models_dir, input_dir, output_dir, temp_dir, user_dir;
+  fs::path extra_model_paths;         // ComfyUI's YAML file
+  fs::path frontend;                  // a built ComfyUI frontend, served at /
+  std::string preview;                // none, latent2rgb, taesd, auto
+  int64_t cache_bytes = 0;            // outputs of nodes kept for the next job
+  int64_t max_upload_bytes = 0;
+};
+
+/// [presets.NAME]: what `hearth imagine --preset NAME` and the page start from. Unset: the program's own default.
+struct Preset {
+  std::string name;
+  std::optional<int> steps, batch, width, height;
+  std::optional<double> cfg;
+  std::optional<std::string> sampler, scheduler, negative, precision, attention;
+  std::optional<bool> vae_slicing;
+  std::optional<int> vae_tile;
+  std::string note;
+};
+
 /// One value as `hearth config show` prints it.
 struct Effective {
   std::string path;    // "server.port", "models.\"qwen\".pin"
@@ -68,7 +92,9 @@ struct Config {
   Server server;
   Memory memory;
   Llm llm;
+  Pictures pictures;
   std::vector<ModelProfile> models;
+  std::vector<Preset> presets;  // the shipped ones first; a file's table changes or adds one
   fs::path file;  // "": none was found
   std::vector<Effective> effective;
 };

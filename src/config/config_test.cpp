@@ -180,7 +180,7 @@ TEST(Config, UnknownKeysNameTheNearest) {
             "hearth.toml:3: unknown key in [server] 'prot', did you mean 'port'?");
   EXPECT_EQ(problem_of("[sever]\n"), "hearth.toml:1: unknown section 'sever', did you mean 'server'?");
   EXPECT_EQ(problem_of("[colours]\n"),
-            "hearth.toml:1: unknown section 'colours'; there are: server, memory, llm, models");
+            "hearth.toml:1: unknown section 'colours'; there are: server, memory, llm, pictures, models, presets");
   EXPECT_EQ(problem_of("[models.\"a\"]\ntemprature = 1\n"),
             "hearth.toml:2: unknown key in [models.\"a\"] 'temprature', did you mean 'temperature'?");
   EXPECT_EQ(Desk().env("HEARTH_SERVER_PROT=1").problem(),
@@ -282,10 +282,10 @@ TEST(Config, ShowTellsOrigins) {
   std::string shown =
       show(Desk().write("hearth.toml", "[server]\nport = 9000\n[models.\"a\"]\nkeep_alive = \"90s\"\n").loaded());
   auto has = [&](std::string_view line) { return shown.find(std::string(line) + "\n") != std::string::npos; };
-  EXPECT_TRUE(has("server.port            = 9000                     # hearth.toml:2")) << shown;
-  EXPECT_TRUE(has("llm.keep_alive         = 30m                      # default")) << shown;
-  EXPECT_TRUE(has("memory.budget          = auto                     # default")) << shown;
-  EXPECT_TRUE(has("models.\"a\".keep_alive  = 90s                      # hearth.toml:4")) << shown;
+  EXPECT_TRUE(has("server.port                = 9000                     # hearth.toml:2")) << shown;
+  EXPECT_TRUE(has("llm.keep_alive             = 30m                      # default")) << shown;
+  EXPECT_TRUE(has("memory.budget              = auto                     # default")) << shown;
+  EXPECT_TRUE(has("models.\"a\".keep_alive      = 90s                      # hearth.toml:4")) << shown;
 }
 
 TEST(Config, TheExampleLoadsAsItIsAndWithEveryLineUncommented) {
@@ -302,11 +302,24 @@ TEST(Config, TheExampleLoadsAsItIsAndWithEveryLineUncommented) {
   EXPECT_EQ(config.effective.size(), fields().size());  // every field was set
 }
 
+TEST(Config, PresetsAreShippedChangedAndAdded) {
+  Config config = Desk().write("hearth.toml", "[presets.quality]\nsteps = 40\n[presets.tiny]\nwidth = 128\n").loaded();
+  ASSERT_EQ(config.presets.size(), 4u);
+  EXPECT_EQ(config.presets[0].name, "balanced");
+  EXPECT_EQ(config.presets[0].steps, 20);
+  EXPECT_EQ(config.presets[1].batch, 8);
+  EXPECT_EQ(config.presets[2].name, "quality");
+  EXPECT_EQ(config.presets[2].steps, 40) << "the file's";
+  EXPECT_EQ(config.presets[2].cfg, 9.0) << "the shipped one's";
+  EXPECT_EQ(config.presets[3].width, 128);
+  EXPECT_FALSE(config.presets[3].steps) << "left to the program";
+}
+
 TEST(Config, TheTableIsSound) {
   for (const Field& field : fields()) {
     EXPECT_EQ(find_field(field.section, field.key), &field) << field.path() << " stands twice";
     EXPECT_TRUE(field.help.ends_with('.')) << field.path();
-    if (field.is_of_model()) continue;
+    if (field.is_of_named()) continue;
     EXPECT_TRUE(parse_setting(field, field.fallback).has_value()) << field.path();
   }
 }

@@ -30,12 +30,16 @@ void assign(std::optional<T>& to, const Setting& from) {
 }
 
 template <auto Section, auto Member>
-void put(Config& config, ModelProfile&, const Setting& setting) {
-  assign(config.*Section.*Member, setting);
+void put(const Target& target, const Setting& setting) {
+  assign(target.config.*Section.*Member, setting);
 }
 template <auto Member>
-void put_profile(Config&, ModelProfile& profile, const Setting& setting) {
-  assign(profile.*Member, setting);
+void put_profile(const Target& target, const Setting& setting) {
+  assign(target.model->*Member, setting);
+}
+template <auto Member>
+void put_preset(const Target& target, const Setting& setting) {
+  assign(target.preset->*Member, setting);
 }
 
 template <auto Member>
@@ -45,7 +49,11 @@ constexpr auto memory = &put<&Config::memory, Member>;
 template <auto Member>
 constexpr auto llm = &put<&Config::llm, Member>;
 template <auto Member>
+constexpr auto pictures = &put<&Config::pictures, Member>;
+template <auto Member>
 constexpr auto model = &put_profile<Member>;
+template <auto Member>
+constexpr auto preset = &put_preset<Member>;
 
 const std::array kFields = {
     Field{"server", "host", Kind::kText, "127.0.0.1", 0, 0, "",
@@ -98,6 +106,38 @@ const std::array kFields = {
     Field{"llm", "page_tokens", Kind::kInteger, "32", 1, 4096, "", "Tokens in one page of the attention state.",
           llm<&Llm::page_tokens>},
 
+    Field{"pictures", "default_model", Kind::kText, "", 0, 0, "",
+          "Checkpoint for requests that name none; empty: the only one there is.",
+          pictures<&Pictures::default_model>},
+    Field{"pictures", "default_preset", Kind::kText, "balanced", 0, 0, "",
+          "Preset of `hearth imagine` and the page when none is named.", pictures<&Pictures::default_preset>},
+    Field{"pictures", "comfyui_dir", Kind::kPath, "", 0, 0, "",
+          "An existing ComfyUI folder; the models in it are used in place and never changed.",
+          pictures<&Pictures::comfyui_dir>},
+    Field{"pictures", "models_dir", Kind::kPath, "", 0, 0, "",
+          "Folder with checkpoints/, loras/, vae/ and so on; empty: $XDG_DATA_HOME/hearth/pictures/models.",
+          pictures<&Pictures::models_dir>},
+    Field{"pictures", "input_dir", Kind::kPath, "", 0, 0, "",
+          "Uploaded pictures; empty: $XDG_DATA_HOME/hearth/pictures/input.", pictures<&Pictures::input_dir>},
+    Field{"pictures", "output_dir", Kind::kPath, "", 0, 0, "",
+          "Finished pictures; empty: $XDG_DATA_HOME/hearth/pictures/output.", pictures<&Pictures::output_dir>},
+    Field{"pictures", "temp_dir", Kind::kPath, "", 0, 0, "",
+          "Previews, emptied at every start; empty: $XDG_DATA_HOME/hearth/pictures/temp.",
+          pictures<&Pictures::temp_dir>},
+    Field{"pictures", "user_dir", Kind::kPath, "", 0, 0, "",
+          "Queue, history, settings and saved workflows; empty: $XDG_DATA_HOME/hearth/pictures/user.",
+          pictures<&Pictures::user_dir>},
+    Field{"pictures", "extra_model_paths", Kind::kPath, "", 0, 0, "",
+          "ComfyUI's extra_model_paths.yaml: further folders with models.", pictures<&Pictures::extra_model_paths>},
+    Field{"pictures", "frontend", Kind::kPath, "", 0, 0, "",
+          "Folder of a built ComfyUI frontend, served at / instead of the own page.", pictures<&Pictures::frontend>},
+    Field{"pictures", "preview", Kind::kText, "auto", 0, 0, "auto none latent2rgb taesd",
+          "How pictures are shown while they are made.", pictures<&Pictures::preview>},
+    Field{"pictures", "cache", Kind::kBytes, "512MiB", 0, kTiB, "",
+          "Memory for results of nodes that the next job may use again.", pictures<&Pictures::cache_bytes>},
+    Field{"pictures", "max_upload", Kind::kBytes, "100MiB", kKiB, 64 * kGiB, "", "Largest uploaded file.",
+          pictures<&Pictures::max_upload_bytes>},
+
     Field{"models", "path", Kind::kPath, "", 0, 0, "", "A .gguf file or a folder; unset: NAME in the model store.",
           model<&ModelProfile::path>},
     Field{"models", "alias", Kind::kTextList, "", 0, 0, "", "Further names under which clients may ask for it.",
@@ -130,6 +170,27 @@ const std::array kFields = {
           "Requests that give no seed all take this one, and repeat their answers.", model<&ModelProfile::seed>},
     Field{"models", "chat_template", Kind::kPath, "the model's", 0, 0, "",
           "Jinja file used instead of the model's own template.", model<&ModelProfile::chat_template>},
+
+    Field{"presets", "steps", Kind::kInteger, "20", 1, 10000, "", "Denoising steps.", preset<&Preset::steps>},
+    Field{"presets", "cfg", Kind::kNumber, "7", 0, 100, "", "Guidance scale.", preset<&Preset::cfg>},
+    Field{"presets", "sampler", Kind::kText, "euler_ancestral", 0, 0, "", "Sampler, as ComfyUI names it.",
+          preset<&Preset::sampler>},
+    Field{"presets", "scheduler", Kind::kText, "karras", 0, 0, "", "Schedule of the noise levels, as ComfyUI names it.",
+          preset<&Preset::scheduler>},
+    Field{"presets", "batch", Kind::kInteger, "1", 1, 4096, "", "Pictures made together.", preset<&Preset::batch>},
+    Field{"presets", "width", Kind::kInteger, "the model's", 16, 16384, "", "Pixels.", preset<&Preset::width>},
+    Field{"presets", "height", Kind::kInteger, "the model's", 16, 16384, "", "Pixels.", preset<&Preset::height>},
+    Field{"presets", "negative", Kind::kText, "", 0, 0, "", "Negative prompt.", preset<&Preset::negative>},
+    Field{"presets", "precision", Kind::kText, "auto", 0, 0, "auto fp32",
+          "Numbers the weights are kept in; auto: as the file has them.", preset<&Preset::precision>},
+    Field{"presets", "attention", Kind::kText, "auto", 0, 0, "auto exact",
+          "How attention is computed; auto: the fastest that is as good.", preset<&Preset::attention>},
+    Field{"presets", "vae_slicing", Kind::kFlag, "true", 0, 0, "", "Decodes one picture of a batch at a time.",
+          preset<&Preset::vae_slicing>},
+    Field{"presets", "vae_tile", Kind::kInteger, "0", 0, 8192, "",
+          "Decodes pieces of this many pixels and blends their seams; 0: whole pictures while memory allows.",
+          preset<&Preset::vae_tile>},
+    Field{"presets", "note", Kind::kText, "", 0, 0, "", "What it is for, shown in lists.", preset<&Preset::note>},
 };
 
 // The program itself reads the first two; the rest is of the scripts and tests, which run it with them set.
@@ -157,7 +218,7 @@ bool Variable::covers(std::string_view other) const {
 std::span<const Variable> other_variables() { return kOtherVariables; }
 
 std::string Field::env() const {
-  if (is_of_model()) return "";
+  if (is_of_named()) return "";
   std::string name = "HEARTH_" + std::string(section) + "_" + std::string(key);
   for (char& c : name) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
   return name;

@@ -16,20 +16,28 @@ enum class Kind { kText, kInteger, kNumber, kFlag, kBytes, kDuration, kTextList,
 /// A parsed value: bytes and milliseconds are integers; monostate is "auto" (an empty size).
 using Setting = std::variant<std::monostate, bool, int64_t, double, std::string, std::vector<std::string>>;
 
+/// Where a field's value goes: the configuration, or the named table it belongs to.
+struct Target {
+  Config& config;
+  ModelProfile* model = nullptr;
+  Preset* preset = nullptr;
+};
+
 struct Field {
-  std::string_view section;  // "server", "memory", "llm", or "models" for each [models."NAME"]
+  std::string_view section;  // "server", ..., or "models" for each [models."NAME"], "presets" for each [presets.NAME]
   std::string_view key;
   Kind kind;
-  std::string_view fallback;  // as it would be written in the environment; of "models" fields: what applies if unset
+  std::string_view fallback;  // as it would be written in the environment; of named tables: what applies if unset
   double least, most;         // numbers, bytes, milliseconds
   std::string_view choices;   // "f16 bf16 f32"; "" any
   std::string_view help;
-  void (*set)(Config&, ModelProfile&, const Setting&);  // sections but "models" ignore the profile
+  void (*set)(const Target&, const Setting&);
   bool is_secret = false;
 
-  bool is_of_model() const { return section == "models"; }
+  /// One of a table that a user names, such as [models."NAME"].
+  bool is_of_named() const { return section == "models" || section == "presets"; }
   std::string path() const { return std::string(section) + "." + std::string(key); }
-  /// "HEARTH_SERVER_PORT"; "" for fields of a model.
+  /// "HEARTH_SERVER_PORT"; "" for fields of named tables.
   std::string env() const;
 };
 

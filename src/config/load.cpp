@@ -14,6 +14,7 @@
 #include "config/config.h"
 #include "config/dotenv.h"
 #include "config/fields.h"
+#include "config/presets.h"
 #include "core/base/nearest.h"
 
 namespace hearth::config {
@@ -112,12 +113,12 @@ class Loader {
   Result<fs::path> find_file() const;
   void apply_file(const fs::path& path, const std::string& text);
   void apply_section(const std::string& section, const toml::table& table);
-  void apply_model(const std::string& name, const toml::node& node);
-  void apply_node(const Field& field, ModelProfile& profile, const toml::node& node, const std::string& shown_path);
+  void apply_named(const std::string& section, const std::string& name, const toml::node& node);
+  void apply_node(const Field& field, const Target& target, const toml::node& node, const std::string& shown_path);
   void apply_environment();
   void apply_flags();
   void apply_text(const Field& field, std::string_view text, const std::string& origin);
-  void put(const Field& field, ModelProfile& profile, Setting setting, std::string shown_path, std::string origin);
+  void put(const Field& field, const Target& target, Setting setting, std::string shown_path, std::string origin);
   void unknown_key(const Place& place, std::string_view what, std::string_view key,
                    const std::vector<std::string>& known);
   void complain(const Place& place, std::string what) { problems_.push_back({place.line, place.text + ": " + what}); }
@@ -137,7 +138,6 @@ class Loader {
   std::string file_label_;
   fs::path file_folder_;
   std::vector<Problem> problems_;
-  ModelProfile nobody_;  // stands in for the profile where a field has none
 };
 
 std::vector<std::string> keys_of(std::string_view section) {
@@ -190,8 +190,9 @@ Result<fs::path> Loader::find_file() const {
 
 Result<Config> Loader::run() {
   if (auto read = read_environment(); !read) return unexpected(read.error());
+  config_.presets = shipped_presets();
   for (const Field& field : fields()) {
-    if (!field.is_of_model()) apply_text(field, field.fallback, "default");
+    if (!field.is_of_named()) apply_text(field, field.fallback, "default");
   }
   auto path = find_file();
   if (!path) return unexpected(path.error());
@@ -218,13 +219,13 @@ void Loader::apply_file(const fs::path& path, const std::string& text) {
     toml::table root = toml::parse(text);
     for (const auto& [key, node] : root) {
       std::string section(key.str());
-      bool is_known = section == "models" || !keys_of(section).empty();
-      if (!is_known) {
-        unknown_key(place(node), "section", section, {"server", "memory", "llm", "models"});
+      const bool is_named = section == "models" || section == "presets";
+      if (keys_of(section).empty()) {
+        unknown_key(place(node), "section", section, {"server", "memory", "llm", "pictures", "models", "presets"});
       } else if (!node.is_table()) {
         complain(place(node), fmt::format("{} is {}, wanted a table [{}]", section, toml_text(node), section));
-      } else if (section == "models") {
-        for (const auto& [name, model] : *node.as_table()) apply_model(std::string(name.str()), model);
+      } else if (is_named) {
+        for (const auto& [name, table] : *node.as_table()) apply_named(section, std::string(name.str()), table);
       } else {
         apply_section(section, *node.as_table());
       }
@@ -240,31 +241,37 @@ void Loader::apply_section(const std::string& section, const toml::table& table)
   for (const auto& [key, node] : table) {
     const Field* field = find_field(section, key.str());
     if (field) {
-      apply_node(*field, nobody_, node, field->path());
+      apply_node(*field, {config_}, node, field->path());
     } else {
       unknown_key(place(node), fmt::format("key in [{}]", section), key.str(), keys_of(section));
     }
   }
 }
 
-void Loader::apply_model(const std::string& name, const toml::node& node) {
+void Loader::apply_named(const std::string& section, const std::string& name, const toml::node& node) {
+  const std::string shown = fmt::format("{}.\"{}\"", section, name);
   if (!node.is_table()) {
-    complain(place(node), fmt::format("models.{} is {}, wanted a table [models.\"{}\"]", name, toml_text(node), name));
+    complain(place(node), fmt::format("{}.{} is {}, wanted a table [{}]", section, name, toml_text(node), shown));
     return;
   }
-  ModelProfile profile{.name = name};
+  Target target{config_};
+  if (section == "models") {
+    target.model = &config_.models.emplace_back(ModelProfile{.name = name});
+  } else {
+    auto known = std::ranges::find(config_.presets, name, &Preset::name);
+    target.preset = known != config_.presets.end() ? &*known : &config_.presets.emplace_back(Preset{.name = name});
+  }
   for (const auto& [key, value] : *node.as_table()) {
-    const Field* field = find_field("models", key.str());
+    const Field* field = find_field(section, key.str());
     if (field) {
-      apply_node(*field, profile, value, fmt::format("models.\"{}\".{}", name, field->key));
+      apply_node(*field, target, value, fmt::format("{}.{}", shown, field->key));
     } else {
-      unknown_key(place(value), fmt::format("key in [models.\"{}\"]", name), key.str(), keys_of("models"));
+      unknown_key(place(value), fmt::format("key in [{}]", shown), key.str(), keys_of(section));
     }
   }
-  config_.models.push_back(std::move(profile));
 }
 
-void Loader::apply_node(const Field& field, ModelProfile& profile, const toml::node& node,
+void Loader::apply_node(const Field& field, const Target& target, const toml::node& node,
                         const std::string& shown_path) {
   auto setting = from_toml(field, node);
   if (!setting || !check_limits(field, *setting)) {
@@ -276,13 +283,13 @@ void Loader::apply_node(const Field& field, ModelProfile& profile, const toml::n
   auto* path = field.kind == Kind::kPath ? std::get_if<std::string>(&*setting) : nullptr;
   bool is_relative = path && !path->empty() && path->front() != '/' && path->front() != '~';
   if (is_relative) *path = (file_folder_ / *path).string();
-  put(field, profile, *std::move(setting), shown_path, place(node).text);
+  put(field, target, *std::move(setting), shown_path, place(node).text);
 }
 
 void Loader::apply_environment() {
   std::vector<std::string> names;
   for (const Field& field : fields()) {
-    if (field.is_of_model()) continue;
+    if (field.is_of_named()) continue;
     names.push_back(field.env());
     auto found = environment_.find(field.env());
     if (found != environment_.end()) apply_text(field, found->second.value, found->second.origin);
@@ -299,12 +306,12 @@ void Loader::apply_environment() {
 void Loader::apply_flags() {
   std::vector<std::string> paths;
   for (const Field& field : fields()) {
-    if (!field.is_of_model()) paths.push_back(field.path());
+    if (!field.is_of_named()) paths.push_back(field.path());
   }
   for (const auto& [path, text] : options_.flags) {
     size_t dot = path.find('.');
     const Field* field = dot == path.npos ? nullptr : find_field(path.substr(0, dot), path.substr(dot + 1));
-    if (field && !field->is_of_model()) {
+    if (field && !field->is_of_named()) {
       apply_text(*field, text, "flag");
     } else {
       unknown_key({"flag"}, "key", path, paths);
@@ -314,16 +321,16 @@ void Loader::apply_flags() {
 
 void Loader::apply_text(const Field& field, std::string_view text, const std::string& origin) {
   auto setting = parse_setting(field, text);
-  if (setting) return put(field, nobody_, *std::move(setting), field.path(), origin);
+  if (setting) return put(field, {config_}, *std::move(setting), field.path(), origin);
   complain({origin},
            fmt::format("{} is '{}', {}", field.path(), field.is_secret ? "..." : text, setting.error().message()));
 }
 
-void Loader::put(const Field& field, ModelProfile& profile, Setting setting, std::string shown_path,
+void Loader::put(const Field& field, const Target& target, Setting setting, std::string shown_path,
                  std::string origin) {
   auto* path = field.kind == Kind::kPath ? std::get_if<std::string>(&setting) : nullptr;
   if (path && path->starts_with("~/") && !env("HOME").empty()) *path = env("HOME") + path->substr(1);
-  field.set(config_, profile, setting);
+  field.set(target, setting);
   Effective value{std::move(shown_path), write_setting(field, setting), std::move(origin), field.is_secret};
   auto known = std::ranges::find(config_.effective, value.path, &Effective::path);
   if (known != config_.effective.end()) {

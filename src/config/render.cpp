@@ -22,11 +22,13 @@ std::string as_toml(Kind kind, std::string_view text) {
   }
 }
 
-// What a model's table may look like; its defaults lie elsewhere and cannot be written down.
-std::string_view sample(std::string_view key) {
+// What a model's table may look like; its defaults lie elsewhere and cannot be written down. A preset's can, but for
+// its size.
+std::string_view sample(const Field& field) {
   struct Sample {
     std::string_view key, text;
   };
+  if (field.section == "presets") return field.key == "width" || field.key == "height" ? "1024" : field.fallback;
   constexpr Sample kSamples[] = {{"path", "/srv/models/qwen3-8b.gguf"},
                                  {"alias", "qwen"},
                                  {"context", "16384"},
@@ -44,9 +46,15 @@ std::string_view sample(std::string_view key) {
                                  {"seed", "1"},
                                  {"chat_template", "qwen3.jinja"}};
   for (const Sample& known : kSamples) {
-    if (known.key == key) return known.text;
+    if (known.key == field.key) return known.text;
   }
   return "";
+}
+
+std::string table_head(std::string_view section) {
+  if (section == "models") return "\n# One table a model, under the name that clients ask for.\n# [models.\"qwen3-8b\"]\n";
+  if (section == "presets") return "\n# One table a preset, or changes to a shipped one.\n# [presets.sketch]\n";
+  return fmt::format("\n[{}]\n", section);
 }
 
 std::string escaped_cell(std::string text) {
@@ -55,10 +63,10 @@ std::string escaped_cell(std::string text) {
 }
 
 std::string table_row(const Field& field) {
-  std::string fallback = field.is_of_model() && field.kind != Kind::kFlag
+  std::string fallback = field.is_of_named() && field.kind != Kind::kFlag
                              ? std::string(field.fallback.empty() ? "unset" : field.fallback)
                              : fmt::format("`{}`", as_toml(field.kind, field.fallback));
-  std::string env = field.is_of_model() ? "" : fmt::format(" `{}` |", field.env());
+  std::string env = field.is_of_named() ? "" : fmt::format(" `{}` |", field.env());
   return fmt::format("| `{}` | {} | {} |{} {} |\n", field.key, escaped_cell(wanted(field)), fallback, env,
                      escaped_cell(std::string(field.help)));
 }
@@ -83,11 +91,9 @@ std::string example() {
   for (const Field& field : fields()) {
     if (field.section != section) {
       section = field.section;
-      text += field.is_of_model()
-                  ? "\n# One table a model, under the name that clients ask for.\n# [models.\"qwen3-8b\"]\n"
-                  : fmt::format("\n[{}]\n", section);
+      text += table_head(section);
     }
-    std::string_view value = field.is_of_model() ? sample(field.key) : field.fallback;
+    std::string_view value = field.is_of_named() ? sample(field) : field.fallback;
     text += fmt::format("# {}\n# {} = {}\n", field.help, field.key, as_toml(field.kind, value));
   }
   return text;
@@ -99,10 +105,12 @@ std::string markdown() {
   for (const Field& field : fields()) {
     if (field.section != section) {
       section = field.section;
-      bool is_model = field.is_of_model();
+      const bool is_named = field.is_of_named();
       text += fmt::format("{}## `{}`\n\n", text.empty() ? "" : "\n",
-                          is_model ? "[models.\"NAME\"]" : fmt::format("[{}]", section));
-      text += is_model ? "| key | wanted | when unset | meaning |\n|---|---|---|---|\n"
+                          section == "models"    ? "[models.\"NAME\"]"
+                          : section == "presets" ? "[presets.NAME]"
+                                                 : fmt::format("[{}]", section));
+      text += is_named ? "| key | wanted | when unset | meaning |\n|---|---|---|---|\n"
                        : "| key | wanted | default | environment | meaning |\n|---|---|---|---|---|\n";
     }
     text += table_row(field);
