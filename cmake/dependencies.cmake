@@ -15,6 +15,17 @@ function(hearth_system_library name archive header)
   add_library(hearth::${name} ALIAS hearth_${name})
 endfunction()
 
+# The same as a target of its own kind, so that CMake knows which archive must follow which on the link line.
+function(hearth_system_archive name archive header)
+  find_path(${name}_INCLUDE ${header} REQUIRED)
+  find_library(${name}_LIBRARY NAMES lib${archive}.a ${archive} REQUIRED)
+  add_library(hearth_${name} UNKNOWN IMPORTED GLOBAL)
+  set_target_properties(hearth_${name} PROPERTIES IMPORTED_LOCATION ${${name}_LIBRARY})
+  target_include_directories(hearth_${name} SYSTEM INTERFACE ${${name}_INCLUDE})
+  target_link_libraries(hearth_${name} INTERFACE ${ARGN})
+  add_library(hearth::${name} ALIAS hearth_${name})
+endfunction()
+
 hearth_system_library(fmt fmt fmt/core.h)
 if(HEARTH_STATIC AND NOT fmt_LIBRARY MATCHES "\\.a$")
   # Debian has no archive of fmt: its headers hold all of it.
@@ -34,10 +45,10 @@ hearth_system_library(pcre2 pcre2-8 pcre2.h)
 target_compile_definitions(hearth_pcre2 INTERFACE PCRE2_CODE_UNIT_WIDTH=8 PCRE2_STATIC)
 hearth_system_library(utf8proc utf8proc utf8proc.h)
 target_compile_definitions(hearth_utf8proc INTERFACE UTF8PROC_STATIC)
-hearth_system_library(zlib z zlib.h)
+hearth_system_archive(zlib z zlib.h)
 
 # Pictures. An archive of WebP made since 1.3 keeps its colour conversion in a second one.
-hearth_system_library(png png16 png.h hearth::zlib m)
+hearth_system_archive(png png16 png.h hearth::zlib m)
 hearth_system_library(jpeg jpeg jpeglib.h)
 hearth_system_library(webp webp webp/encode.h m)
 find_library(sharpyuv_LIBRARY NAMES libsharpyuv.a)

@@ -1,6 +1,7 @@
-// Reads zip archives (stored and deflated entries, zip64), as Python wheels are. The directory is read and validated
-// at open: every name is a plain relative path, no two entries share bytes, every size is possible. Entries stream
-// out with their CRC checked, never more bytes than the directory promised. No encryption, no other compression.
+// Reads zip archives (stored and deflated entries, zip64), as Python wheels and torch checkpoints are. The directory is
+// read and validated at open: every name is a plain relative path, no two entries share bytes, every size is possible.
+// Entries stream out with their CRC checked, never more bytes than the directory promised. No encryption, no other
+// compression.
 // Lifetime: an Archive holds the file open; entries are values. Threads: extract() may run from several threads.
 #pragma once
 #include <cstdint>
@@ -9,9 +10,9 @@
 #include <string>
 #include <vector>
 
+#include "core/base/files.h"
 #include "core/base/result.h"
 #include "core/base/units.h"
-#include "core/base/files.h"
 
 namespace hearth::zip {
 
@@ -49,12 +50,14 @@ class Archive {
   Result<void> extract(const Entry& entry, const Sink& sink) const;
   /// A small entry as text; kCorruptFile above `limit` bytes.
   Result<std::string> read_text(const Entry& entry, int64_t limit) const;
+  /// Where the packed bytes of an entry begin in the file; kCorruptFile when its own header disagrees with the
+  /// directory. The bytes of a stored entry can be read from there without the archive.
+  Result<int64_t> data_offset(const Entry& entry) const;
 
  private:
   explicit Archive(InFile file) : file_(std::move(file)) {}
   Result<void> read_directory(const Limits& limits);
   Result<void> check_layout(const Limits& limits) const;
-  Result<int64_t> data_offset(const Entry& entry) const;
   Unexpected broken(std::string_view what) const;
   Unexpected too_much(const Limits& limits) const;
 
