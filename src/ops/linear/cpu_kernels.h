@@ -13,9 +13,9 @@ namespace hearth::cpu {
 struct alignas(64) XBlock {
   int8_t q[32];
   float d;
-  float d_sum;                // d * sum of q
-  float d_half_sum[2];        // of 16 q each
-  int32_t minus_sum;          // negated, so that a zero point times it needs no subtraction
+  float d_sum;  // d * sum of q
+  float d_half_sum[2];  // of 16 q each
+  int32_t minus_sum;  // negated, so that a zero point times it needs no subtraction
   int32_t minus_half_sum[2];
   int32_t unused;
 };
@@ -25,20 +25,14 @@ static_assert(sizeof(XBlock) == 64);
 struct Panel {
   alignas(64) uint8_t codes[rows16::kChunk * rows16::kRows];
   alignas(64) float scale[16 * rows16::kRows];  // [block or half block][16 rows]
-  alignas(64) float min[16 * rows16::kRows];    // added; only when coding.has_min
-  Coding coding;                                // of `codes`, after an instruction set's own adjustment
+  alignas(64) float min[16 * rows16::kRows];  // added; only when coding.has_min
+  Coding coding;  // of `codes`, after an instruction set's own adjustment
   int64_t blocks = 0;
 };
 
 /// Tiles that are multiplied together: a value of x is loaded once for both.
 inline constexpr int kTiles = 2;
 inline constexpr int kPanelRows = kTiles * rows16::kRows;
-
-/// The same of floats and of two tiles: [columns][2][16 rows]. Half as many columns fill the same cache.
-inline constexpr int64_t kFloatChunk = 128;
-struct FloatPanel {
-  alignas(64) float w[kFloatChunk * kPanelRows];
-};
 
 struct LinearKernels {
   /// n columns (a multiple of 32) of one row of x.
@@ -51,14 +45,12 @@ struct LinearKernels {
   void (*interleave)(const RowCodes* rows, Panel& panel);
   /// acc[row][2][16] += panels * x, for two panels of one coding and n_rows rows of x that lie x_stride blocks apart.
   void (*dot)(const Panel* panels, const XBlock* x, int64_t x_stride, int64_t n_rows, float* acc);
-  /// A chunk of float weights [columns][16] in their scalar, to one tile's place in a FloatPanel.
+  /// Float weights [columns][16] in their scalar to float32; `w` is 64-byte aligned.
   void (*expand_float)(DType scheme, const std::byte* chunk, int64_t columns, float* w);
-  /// acc[row][2][16] += w[columns][2][16] * x, columns ascending.
-  void (*dot_float)(const float* w, int64_t columns, const float* x, int64_t x_stride, int64_t n_rows, float* acc);
 };
 
 extern const LinearKernels kLinearPlain;
-extern const LinearKernels kLinearAvx2, kLinearAvx512;              // x86-64
+extern const LinearKernels kLinearAvx2, kLinearAvx512;  // x86-64
 extern const LinearKernels kLinearNeon, kLinearDotprod, kLinearI8mm;  // aarch64
 
 void read_rows_avx2(DType type, const FileRows& from, int64_t n, RowCodes* out);

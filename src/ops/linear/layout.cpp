@@ -10,22 +10,31 @@ namespace {
 
 constexpr int64_t kPadPercent = 2;
 
-int64_t rows_of(const Shape& shape) { return shape.rank() ? shape.numel() / shape[-1] : 1; }
+// A vector is one row; anything else is its first dimension by the rest.
+int64_t rows_of(const Shape& shape) { return shape.rank() > 1 ? shape[0] : 1; }
+int64_t row_elements(const Shape& shape) {
+  int64_t n = 1;
+  for (int i = shape.rank() > 1 ? 1 : 0; i < shape.rank(); ++i) n *= shape[i];
+  return n;
+}
 
 }  // namespace
 
 Layout pick_layout(const Caps& caps, DType scheme, const Shape& shape) {
-  if (caps.target != DeviceKind::kCpu || shape.rank() != 2 || !rows16::exists(scheme, shape[-1])) return Layout::kFile;
+  if (caps.target != DeviceKind::kCpu || shape.rank() < 2 || !rows16::exists(scheme, row_elements(shape))) {
+    return Layout::kFile;
+  }
   int64_t out = shape[0], padded = rows16::tiles(out) * rows16::kRows;
   return (padded - out) * 100 <= out * kPadPercent ? Layout::kRows16 : Layout::kFile;
 }
 
 int64_t packed_bytes(DType scheme, Layout layout, const Shape& shape) {
   switch (layout) {
-    case Layout::kFile: return rows_of(shape) * row_bytes(scheme, shape.rank() ? shape[-1] : 1);
+    case Layout::kFile: return rows_of(shape) * row_bytes(scheme, row_elements(shape));
     case Layout::kRows16:
-      check(shape.rank() == 2 && rows16::exists(scheme, shape[1]), "rows16 holds matrices of a scheme it knows");
-      return rows16::tiles(shape[0]) * rows16::tile_bytes(scheme, shape[1]);
+      check(shape.rank() >= 2 && rows16::exists(scheme, row_elements(shape)),
+            "rows16 holds matrices of a scheme it knows");
+      return rows16::tiles(shape[0]) * rows16::tile_bytes(scheme, row_elements(shape));
   }
   check(false, "a known layout");
   return 0;
@@ -35,7 +44,7 @@ int64_t row_tile(Layout layout) { return layout == Layout::kRows16 ? rows16::kRo
 
 void pack_rows(DType scheme, Layout layout, const Shape& shape, int64_t first_row, int64_t n_rows,
                const std::byte* file_rows, std::byte* packed) {
-  int64_t out = rows_of(shape), in = shape.rank() ? shape[-1] : 1, file_row = row_bytes(scheme, in);
+  int64_t out = rows_of(shape), in = row_elements(shape), file_row = row_bytes(scheme, in);
   check(first_row >= 0 && n_rows >= 0 && first_row + n_rows <= out, "packed rows lie within the weight");
   if (layout == Layout::kFile) {
     std::copy_n(file_rows, n_rows * file_row, packed + first_row * file_row);
@@ -51,7 +60,7 @@ void pack_rows(DType scheme, Layout layout, const Shape& shape, int64_t first_ro
 }
 
 void unpack_row(const Weight& weight, int64_t row, float* out) {
-  int64_t in = weight.in();
+  int64_t in = row_elements(weight.shape);
   check(row >= 0 && row < rows_of(weight.shape), "the row lies within the weight");
   const std::byte* data = weight.data.raw();
   if (weight.layout == Layout::kFile) {

@@ -1,5 +1,6 @@
 // Which memory layout a weight takes on a device, what it costs, and how file rows become it. The loader, Meta and the
-// governor all ask here: no second place knows layouts.
+// governor all ask here: no second place knows layouts. A weight of more than two dimensions is the matrix of its first
+// one by all others: a convolution's [O, kh, kw, I] packs as [O, kh*kw*I], and "a row" below is one O.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -9,7 +10,7 @@
 
 namespace hearth {
 
-/// The layout linear() is fastest with on `caps` for this scheme and shape [out, in]. Padding never exceeds 2 %:
+/// The layout linear() is fastest with on `caps` for this scheme and shape [out, in...]. Padding never exceeds 2 %:
 /// shapes that would need more stay kFile.
 Layout pick_layout(const Caps& caps, DType scheme, const Shape& shape);
 

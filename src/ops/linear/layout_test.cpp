@@ -12,9 +12,9 @@
 namespace hearth {
 namespace {
 
-const DType kPacked[] = {DType::kQ4_0, DType::kQ4_1, DType::kQ5_0, DType::kQ5_1, DType::kQ8_0, DType::kQ8_1,
-                         DType::kQ4_K, DType::kQ5_K, DType::kQ6_K, DType::kF16, DType::kBF16, DType::kF32,
-                         DType::kF8E4M3, DType::kF8E5M2};
+const DType kPacked[] = {DType::kQ4_0, DType::kQ4_1, DType::kQ5_0,   DType::kQ5_1,  DType::kQ8_0,
+                         DType::kQ8_1, DType::kQ4_K, DType::kQ5_K,   DType::kQ6_K,  DType::kF16,
+                         DType::kBF16, DType::kF32,  DType::kF8E4M3, DType::kF8E5M2};
 
 Caps cpu_target() { return Caps{.target = DeviceKind::kCpu}; }
 
@@ -59,17 +59,36 @@ TEST(Layout, RoundTripIsExact) {
   }
 }
 
+TEST(Layout, AConvolutionIsTheMatrixOfItsPatches) {
+  TestCtx t;
+  Shape conv{48, 3, 3, 20}, matrix{48, 180};
+  for (DType type : {DType::kF32, DType::kF16, DType::kBF16}) {
+    Layout layout = pick_layout(cpu_target(), type, conv);
+    EXPECT_EQ(layout, Layout::kRows16);
+    EXPECT_EQ(packed_bytes(type, layout, conv), packed_bytes(type, layout, matrix));
+    EXPECT_EQ(packed_bytes(type, Layout::kFile, conv), 48 * row_bytes(type, 180));
+    auto file = random_rows(type, 48, 180, 5);
+    auto allocate = [&](int64_t n) { return t.empty(DType::kU8, {n}); };
+    Weight w = weight_of(type, layout, conv, file, allocate);
+    EXPECT_TRUE(same_bits(w.data, weight_of(type, layout, matrix, file, allocate).data));
+    std::vector<float> want(180), got(180);
+    quant::decode_row(type, file.data() + 17 * row_bytes(type, 180), want.data(), 180);
+    unpack_row(w, 17, got.data());
+    EXPECT_EQ(std::memcmp(want.data(), got.data(), 720), 0) << name(type);
+  }
+}
+
 TEST(Layout, PacksInPieces) {
   TestCtx t;
   Shape shape{70, 256};
   auto file = random_rows(DType::kQ5_K, 70, 256, 43);
-  Weight whole = weight_of(DType::kQ5_K, Layout::kRows16, shape, file,
-                           [&](int64_t n) { return t.empty(DType::kU8, {n}); });
+  Weight whole =
+      weight_of(DType::kQ5_K, Layout::kRows16, shape, file, [&](int64_t n) { return t.empty(DType::kU8, {n}); });
   Tensor pieces = t.empty(DType::kU8, {whole.bytes()});
   for (int64_t first : {48, 0, 64, 32, 16}) {
     int64_t n = std::min<int64_t>(16, 70 - first);
-    pack_rows(DType::kQ5_K, Layout::kRows16, shape, first, n,
-              file.data() + first * row_bytes(DType::kQ5_K, 256), pieces.raw());
+    pack_rows(DType::kQ5_K, Layout::kRows16, shape, first, n, file.data() + first * row_bytes(DType::kQ5_K, 256),
+              pieces.raw());
   }
   EXPECT_TRUE(same_bits(pieces, whole.data));
 }

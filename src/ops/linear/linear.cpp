@@ -11,8 +11,6 @@
 namespace hearth {
 namespace {
 
-constexpr size_t kMaxProducts = 8;
-
 std::string describe(const Tensor& t) { return fmt::format("{} {}", name(t.dtype()), t.shape().text()); }
 
 [[noreturn]] void refuse(std::string got, std::string_view wanted) {
@@ -31,10 +29,9 @@ bool has_kernel(const Ctx& c, DType scheme) {
     DType type = static_cast<DType>(i);
     if (has_kernel(c, type)) fmt::format_to(std::back_inserter(known), "{}{}", known.empty() ? "" : ", ", name(type));
   }
-  throw Error(Code::kUnsupported,
-              fmt::format("linear: no {} kernel for {} weights; there are kernels for: {}",
-                          c.caps.target == DeviceKind::kCpu ? "CPU" : "CUDA", name(scheme),
-                          known.empty() ? "none in this build" : known));
+  throw Error(Code::kUnsupported, fmt::format("linear: no {} kernel for {} weights; there are kernels for: {}",
+                                              c.caps.target == DeviceKind::kCpu ? "CPU" : "CUDA", name(scheme),
+                                              known.empty() ? "none in this build" : known));
 }
 
 void check_operands(const Ctx& c, const Tensor& x, const Weight& w, const Tensor& bias) {
@@ -50,9 +47,7 @@ void check_operands(const Ctx& c, const Tensor& x, const Weight& w, const Tensor
 }
 
 Product product(const Weight& w, const Tensor& bias, const Tensor& y) {
-  return {{w.data.raw(), w.scheme, w.layout, w.out(), w.in()},
-          bias ? bias.data<float>() : nullptr,
-          y.data<float>()};
+  return {{w.data.raw(), w.scheme, w.layout, w.out(), w.in()}, bias ? bias.data<float>() : nullptr, y.data<float>()};
 }
 
 void count(Ctx& c, const Tensor& x, const Weight& w, const Tensor& bias, const Tensor& y) {
@@ -74,7 +69,7 @@ void run(Ctx& c, const Tensor& x, std::span<const Weight* const> ws, std::span<c
     count(c, x, *ws[i], bias, outs[i]);
   }
   if (c.caps.target == DeviceKind::kCpu) {
-    int64_t bytes = cpu::linear_scratch_bytes(x.dim(0), x.dim(1), {schemes.data(), ws.size()});
+    int64_t bytes = cpu::linear_scratch_bytes(c.caps, x.dim(0), x.dim(1), {schemes.data(), ws.size()});
     Tensor scratch = bytes ? c.scratch(bytes) : Tensor();
     if (c.device.kind == DeviceKind::kCpu) cpu::linear(c, x.view(), {products.data(), ws.size()}, scratch.raw());
     return;

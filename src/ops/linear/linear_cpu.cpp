@@ -1,11 +1,12 @@
-// Drives the kernels: rounds x, then hands pairs of tiles of 16 outputs to the pool. Blocks of rows are sized so that
-// the rounded x of a block stays in the second cache level while tiles pass over it.
+// Drives the kernels of quantised weights: rounds x, then hands pairs of tiles of 16 outputs to the pool. Blocks of
+// rows are sized so that the rounded x of a block stays in the second cache level while tiles pass over it. Float
+// weights go to ops/gemm.
 #include <algorithm>
 #include <array>
 #include <cstring>
 
+#include "ops/gemm/gemm.h"
 #include "ops/linear/cpu_kernels.h"
-#include "ops/quant/decode.h"
 
 namespace hearth::cpu {
 namespace {
@@ -17,40 +18,17 @@ constexpr int64_t kInputGrain = 8;  // rows of x a thread rounds at a time
 constexpr int64_t kXBlockBytes = sizeof(XBlock);
 constexpr int64_t kRowBlockBytes = 512 << 10;  // of x: half of a common second-level cache
 
-bool is_float(DType scheme) {
-  return scheme == DType::kF32 || scheme == DType::kF16 || scheme == DType::kBF16 || scheme == DType::kF8E4M3 ||
-         scheme == DType::kF8E5M2;
-}
-
 // x as the kernels read it, chunk after chunk: rows of a chunk lie next to each other, so that a tile reads x as one
 // stream, and never at strides that fall into one cache set.
 struct Input {
-  const XBlock* blocks = nullptr;  // [chunks][rows][blocks of the chunk]
-  const float* floats = nullptr;   // [chunks][rows][columns of the chunk]
-  int64_t rows = 0, in = 0;
+  XBlock* blocks;  // [chunks][rows][blocks of the chunk]
+  int64_t rows, in;
 
-  const XBlock* blocks_at(int64_t begin, int64_t row) const {
+  XBlock* at(int64_t begin, int64_t row) const {
     return blocks + begin / kBlock * rows + row * (chunk_columns(begin) / kBlock);
   }
-  const float* floats_at(int64_t begin, int64_t row) const {
-    return floats + begin * rows + row * float_columns(begin);
-  }
   int64_t chunk_columns(int64_t begin) const { return std::min(kChunk, in - begin); }
-  int64_t float_columns(int64_t begin) const { return std::min(kFloatChunk, in - begin); }
 };
-
-const std::array<float, 256>& f8_values(DType scheme) {
-  auto table = [](DType type) {
-    std::array<float, 256> values;
-    for (int i = 0; i < 256; ++i) {
-      auto bits = static_cast<uint8_t>(i);
-      values[static_cast<size_t>(i)] = type == DType::kF8E4M3 ? f8e4m3_to_f32(bits) : f8e5m2_to_f32(bits);
-    }
-    return values;
-  };
-  static const std::array<float, 256> e4m3 = table(DType::kF8E4M3), e5m2 = table(DType::kF8E5M2);
-  return scheme == DType::kF8E4M3 ? e4m3 : e5m2;
-}
 
 // Rows of a tile whose weight is as the file has it.
 struct FileTile {
@@ -70,29 +48,6 @@ constexpr int64_t kPrefetchBytes = 4 << 10;
 
 void prefetch(const std::byte* from, int64_t bytes) {
   for (int64_t i = 0; i < bytes; i += 64) __builtin_prefetch(from + kPrefetchBytes + i, 0, 2);
-}
-
-// `to` is the tile's first float in a FloatPanel.
-void load_float_tile(const LinearKernels& k, const Matrix& w, int64_t tile, int64_t begin, int64_t columns, float* to) {
-  int64_t size = info(w.scheme).block_bytes;
-  if (w.layout == Layout::kRows16) {
-    const std::byte* from = w.data + (tile * w.in + begin) * kRows * size;
-    prefetch(from, columns * kRows * size);
-    return k.expand_float(w.scheme, from, columns, to);
-  }
-  FileTile from = file_tile(w, tile);
-  const float* f8 = size == 1 ? f8_values(w.scheme).data() : nullptr;
-  float row[kFloatChunk];
-  for (int r = 0; r < kRows; ++r) {
-    // A row that does not exist is the last one again; its output is dropped.
-    const std::byte* bytes = from.rows + std::min(r, from.n_rows - 1) * from.row_size + begin * size;
-    if (f8) {
-      for (int64_t i = 0; i < columns; ++i) to[i * kPanelRows + r] = f8[static_cast<uint8_t>(bytes[i])];
-    } else {
-      quant::decode_row(w.scheme, bytes, row, columns);
-      for (int64_t i = 0; i < columns; ++i) to[i * kPanelRows + r] = row[i];
-    }
-  }
 }
 
 void load_tile(const LinearKernels& k, const Matrix& w, int64_t tile, int64_t begin, int64_t columns, Panel& panel) {
@@ -136,25 +91,14 @@ struct Pair {
   int64_t first, second;
 };
 
-void add_floats(const LinearKernels& k, const Product& p, const Input& in, Pair tiles, int64_t first_row,
-                int64_t n_rows, float* acc) {
-  FloatPanel panel;
-  for (int64_t begin = 0; begin < p.w.in; begin += kFloatChunk) {
-    int64_t columns = in.float_columns(begin);
-    load_float_tile(k, p.w, tiles.first, begin, columns, panel.w);
-    load_float_tile(k, p.w, tiles.second, begin, columns, panel.w + kRows);
-    k.dot_float(panel.w, columns, in.floats_at(begin, first_row), columns, n_rows, acc);
-  }
-}
-
-void add_codes(const LinearKernels& k, const Product& p, const Input& in, Pair tiles, int64_t first_row,
-               int64_t n_rows, float* acc) {
+void add_codes(const LinearKernels& k, const Product& p, const Input& in, Pair tiles, int64_t first_row, int64_t n_rows,
+               float* acc) {
   Panel panels[kTiles];
   for (int64_t begin = 0; begin < p.w.in; begin += kChunk) {
     int64_t columns = in.chunk_columns(begin);
     load_tile(k, p.w, tiles.first, begin, columns, panels[0]);
     load_tile(k, p.w, tiles.second, begin, columns, panels[1]);
-    k.dot(panels, in.blocks_at(begin, first_row), columns / kBlock, n_rows, acc);
+    k.dot(panels, in.at(begin, first_row), columns / kBlock, n_rows, acc);
   }
 }
 
@@ -164,7 +108,7 @@ void run_pair(const LinearKernels& k, const Product& p, const Input& in, int64_t
   std::memset(acc, 0, static_cast<size_t>(n_rows * kPanelRows) * sizeof(float));
   const int64_t last = rows16::tiles(p.w.out) - 1;
   Pair tiles{pair * kTiles, std::min(pair * kTiles + 1, last)};
-  (is_float(p.w.scheme) ? add_floats : add_codes)(k, p, in, tiles, first_row, n_rows, acc);
+  add_codes(k, p, in, tiles, first_row, n_rows, acc);
   write_out(p, pair * kPanelRows, first_row, n_rows, acc);
 }
 
@@ -177,30 +121,45 @@ int64_t row_block(int64_t rows, int64_t in) {
   return std::min(most, ((rows + blocks - 1) / blocks + kRowMultiple - 1) / kRowMultiple * kRowMultiple);
 }
 
-// Rounds x, or copies it, or both, as the products need.
-Input make_input(const Ctx& c, const LinearKernels& k, const View& x, std::span<const Product> products,
-                 std::byte* scratch) {
-  const int64_t rows = x.shape[0], n_in = x.shape[1];
-  auto takes_floats = [](const Product& p) { return is_float(p.w.scheme); };
-  auto* blocks = reinterpret_cast<XBlock*>(scratch);
-  float* floats = nullptr;
-  if (std::all_of(products.begin(), products.end(), takes_floats)) blocks = nullptr;
-  if (std::any_of(products.begin(), products.end(), takes_floats)) {
-    floats = reinterpret_cast<float*>(scratch + (blocks ? rows * (n_in / kBlock) * kXBlockBytes : 0));
-  }
-  Input in{blocks, floats, rows, n_in};
-  c.parallel_for(rows, kInputGrain, [&](int64_t first, int64_t end) {
+void round_input(const Ctx& c, const LinearKernels& k, const View& x, const Input& in) {
+  c.parallel_for(in.rows, kInputGrain, [&](int64_t first, int64_t end) {
     for (int64_t r = first; r < end; ++r) {
       const float* row = x.as<const float>() + r * x.strides[0];
-      for (int64_t begin = 0; blocks && begin < n_in; begin += kChunk) {
-        k.quantize(row + begin, in.chunk_columns(begin), const_cast<XBlock*>(in.blocks_at(begin, r)));
-      }
-      for (int64_t begin = 0; floats && begin < n_in; begin += kFloatChunk) {
-        std::copy_n(row + begin, in.float_columns(begin), const_cast<float*>(in.floats_at(begin, r)));
+      for (int64_t begin = 0; begin < in.in; begin += kChunk) {
+        k.quantize(row + begin, in.chunk_columns(begin), in.at(begin, r));
       }
     }
   });
-  return in;
+}
+
+void multiply_codes(const Ctx& c, const View& x, std::span<const Product> products, std::byte* scratch) {
+  if (products.empty()) return;
+  const LinearKernels& k = linear_kernels(c.caps.isa);
+  const Input in{reinterpret_cast<XBlock*>(scratch), x.shape[0], x.shape[1]};
+  round_input(c, k, x, in);
+  int64_t total = 0;
+  for (const Product& p : products) total += pairs(p.w);
+  int64_t step = row_block(in.rows, in.in), n = total * ((in.rows + step - 1) / step);
+  int64_t grain = std::max<int64_t>(1, n / (16 * c.caps.threads));
+  c.parallel_for(n, grain, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      int64_t first_row = i / total * step, pair = i % total;
+      size_t which = 0;
+      for (; pair >= pairs(products[which].w); ++which) pair -= pairs(products[which].w);
+      run_pair(k, products[which], in, pair, first_row, std::min(step, in.rows - first_row));
+    }
+  });
+}
+
+void multiply_floats(const Ctx& c, const View& x, std::span<const Product> products, std::byte* scratch) {
+  if (products.empty()) return;
+  auto gather = [&](const GemmPiece& piece) {
+    for (int64_t r = 0; r < piece.n; ++r) {
+      std::copy_n(x.as<const float>() + (piece.first + r) * x.strides[0] + piece.begin, piece.columns,
+                  piece.to + r * piece.stride);
+    }
+  };
+  gemm(c, x.shape[0], x.shape[1], gather, products, scratch);
 }
 
 }  // namespace
@@ -217,33 +176,25 @@ const LinearKernels& linear_kernels([[maybe_unused]] CpuIsa isa) {
   return kLinearPlain;
 }
 
-bool has_linear(DType scheme) { return is_float(scheme) || coding(scheme).columns != 0; }
+bool has_linear(DType scheme) { return is_float_scheme(scheme) || coding(scheme).columns != 0; }
 
-int64_t linear_scratch_bytes(int64_t rows, int64_t in, std::span<const DType> schemes) {
-  int64_t bytes = 0;
-  if (!std::all_of(schemes.begin(), schemes.end(), is_float)) bytes += rows * (in / kBlock) * kXBlockBytes;
-  if (std::any_of(schemes.begin(), schemes.end(), is_float)) bytes += rows * in * static_cast<int64_t>(sizeof(float));
-  return bytes;
+int64_t linear_scratch_bytes(const Caps& caps, int64_t rows, int64_t in, std::span<const DType> schemes) {
+  bool any_float = std::any_of(schemes.begin(), schemes.end(), is_float_scheme);
+  bool all_float = std::all_of(schemes.begin(), schemes.end(), is_float_scheme);
+  // One after the other in the same space.
+  return std::max(all_float ? 0 : rows * (in / kBlock) * kXBlockBytes, any_float ? gemm_scratch_bytes(caps) : 0);
 }
 
 void linear(const Ctx& c, const View& x, std::span<const Product> products, std::byte* scratch) {
-  const LinearKernels& k = linear_kernels(c.caps.isa);
-  const int64_t rows = x.shape[0], n_in = x.shape[1];
-  if (rows == 0) return;
-  Input in = make_input(c, k, x, products, scratch);
-  int64_t total = 0;
-  for (const Product& p : products) total += pairs(p.w);
-  int64_t step = row_block(rows, n_in), row_blocks = (rows + step - 1) / step;
-  int64_t n = total * row_blocks;
-  int64_t grain = std::max<int64_t>(1, n / (16 * c.caps.threads));
-  c.parallel_for(n, grain, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      int64_t first_row = i / total * step, pair = i % total;
-      size_t which = 0;
-      for (; pair >= pairs(products[which].w); ++which) pair -= pairs(products[which].w);
-      run_pair(k, products[which], in, pair, first_row, std::min(step, rows - first_row));
-    }
-  });
+  if (x.shape[0] == 0) return;
+  std::array<Product, kMaxProducts> sorted;
+  check(products.size() <= sorted.size(), "linear takes a group of products at a time");
+  auto codes = std::copy_if(products.begin(), products.end(), sorted.begin(),
+                            [](const Product& p) { return !is_float_scheme(p.w.scheme); });
+  auto floats = std::copy_if(products.begin(), products.end(), codes,
+                             [](const Product& p) { return is_float_scheme(p.w.scheme); });
+  multiply_codes(c, x, {sorted.begin(), codes}, scratch);
+  multiply_floats(c, x, {codes, floats}, scratch);
 }
 
 }  // namespace hearth::cpu

@@ -15,9 +15,8 @@ namespace hearth::cpu {
 namespace {
 
 constexpr int kRows = rows16::kRows;
-constexpr int kHalf = 8;         // rows in a register
-constexpr int kRowGroup = 2;     // rows of x at a time: more would not leave registers for their sums
-constexpr int kFloatGroup = 6;
+constexpr int kHalf = 8;  // rows in a register
+constexpr int kRowGroup = 2;  // rows of x at a time: more would not leave registers for their sums
 
 HEARTH_INLINE __m256i load_codes(const void* from) { return _mm256_loadu_si256(static_cast<const __m256i*>(from)); }
 HEARTH_INLINE void store_codes(void* to, __m256i codes) { _mm256_store_si256(static_cast<__m256i*>(to), codes); }
@@ -131,8 +130,8 @@ HEARTH_INLINE void expand_sub_scales(const std::byte* tile, const rows16::Chunk&
     __m128i low = load16(tile + at.sub + s * 16), high = load16(tile + at.sub + 128 + s / 2 * 16);
     high = _mm_and_si128(_mm_srl_epi16(high, _mm_cvtsi32_si128(s % 2 * 4)), nibble);
     __m128i scale = _mm_or_si128(_mm_and_si128(low, nibble), _mm_and_si128(_mm_slli_epi16(high, 4), high_bits));
-    __m128i min = _mm_or_si128(_mm_and_si128(_mm_srli_epi16(low, 4), nibble),
-                               _mm_and_si128(_mm_slli_epi16(high, 2), high_bits));
+    __m128i min =
+        _mm_or_si128(_mm_and_si128(_mm_srli_epi16(low, 4), nibble), _mm_and_si128(_mm_slli_epi16(high, 2), high_bits));
     scale_bytes(d, scale, false, panel.scale + s * kRows);
     scale_bytes(minus, min, false, panel.min + s * kRows);
   }
@@ -374,8 +373,8 @@ template <DType kScheme, int kBytes>
 void expand_floats(const std::byte* chunk, int64_t columns, float* w) {
   for (int64_t i = 0; i < columns; ++i) {
     const std::byte* from = chunk + i * kBytes * kRows;
-    _mm256_store_ps(w + i * kPanelRows, load_floats<kScheme>(from));
-    _mm256_store_ps(w + i * kPanelRows + kHalf, load_floats<kScheme>(from + kBytes * kHalf));
+    _mm256_store_ps(w + i * kRows, load_floats<kScheme>(from));
+    _mm256_store_ps(w + i * kRows + kHalf, load_floats<kScheme>(from + kBytes * kHalf));
   }
 }
 
@@ -389,42 +388,9 @@ void expand_float(DType scheme, const std::byte* chunk, int64_t columns, float* 
   }
 }
 
-template <int kGroup>
-void dot_float_group(const float* w, int64_t columns, const float* x, int64_t x_stride, float* acc) {
-  __m256 sum[kGroup][2];
-  HEARTH_UNROLL
-  for (int i = 0; i < kGroup * 2; ++i) sum[i / 2][i % 2] = _mm256_load_ps(acc + i / 2 * kPanelRows + i % 2 * kHalf);
-  for (int64_t i = 0; i < columns; ++i, w += kPanelRows) {
-    __m256 w0 = _mm256_load_ps(w), w1 = _mm256_load_ps(w + kHalf);
-    HEARTH_UNROLL
-    for (int r = 0; r < kGroup; ++r) {
-      __m256 of_x = _mm256_set1_ps(x[r * x_stride + i]);
-      sum[r][0] = _mm256_fmadd_ps(w0, of_x, sum[r][0]);
-      sum[r][1] = _mm256_fmadd_ps(w1, of_x, sum[r][1]);
-    }
-  }
-  HEARTH_UNROLL
-  for (int i = 0; i < kGroup * 2; ++i) _mm256_store_ps(acc + i / 2 * kPanelRows + i % 2 * kHalf, sum[i / 2][i % 2]);
-}
-
-void dot_float(const float* w, int64_t columns, const float* x, int64_t x_stride, int64_t n_rows, float* acc) {
-  for (int t = 0; t < kTiles; ++t) {
-    int64_t row = 0;
-    auto run = [&](auto group, int64_t n) {
-      for (; row + n <= n_rows; row += n) {
-        group(w + t * kRows, columns, x + row * x_stride, x_stride, acc + row * kPanelRows + t * kRows);
-      }
-    };
-    run(dot_float_group<kFloatGroup>, kFloatGroup);
-    run(dot_float_group<2>, 2);
-    run(dot_float_group<1>, 1);
-  }
-}
-
 }  // namespace
 
-constinit const LinearKernels kLinearAvx2{quantize, expand,       read_rows_avx2, interleave,
-                                          dot,      expand_float, dot_float};
+constinit const LinearKernels kLinearAvx2{quantize, expand, read_rows_avx2, interleave, dot, expand_float};
 
 }  // namespace hearth::cpu
 HEARTH_END_TARGET

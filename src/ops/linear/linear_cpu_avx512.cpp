@@ -16,7 +16,6 @@ namespace {
 
 constexpr int kRows = rows16::kRows;
 constexpr int kRowGroup = 6;     // rows of x at a time: 12 integer and 12 float sums of the 32 registers
-constexpr int kFloatGroup = 12;  // 24 float sums
 
 HEARTH_INLINE __m512i load_codes(const void* from) { return _mm512_loadu_si512(from); }
 HEARTH_INLINE void store_codes(uint8_t* to, __m512i codes) { _mm512_store_si512(to, codes); }
@@ -95,8 +94,8 @@ HEARTH_INLINE void expand_sub_scales(const std::byte* tile, const rows16::Chunk&
     __m128i low = load16(tile + at.sub + s * 16), high = load16(tile + at.sub + 128 + s / 2 * 16);
     high = _mm_and_si128(_mm_srl_epi16(high, _mm_cvtsi32_si128(s % 2 * 4)), nibble);
     __m128i scale = _mm_or_si128(_mm_and_si128(low, nibble), _mm_and_si128(_mm_slli_epi16(high, 4), high_bits));
-    __m128i min = _mm_or_si128(_mm_and_si128(_mm_srli_epi16(low, 4), nibble),
-                               _mm_and_si128(_mm_slli_epi16(high, 2), high_bits));
+    __m128i min =
+        _mm_or_si128(_mm_and_si128(_mm_srli_epi16(low, 4), nibble), _mm_and_si128(_mm_slli_epi16(high, 2), high_bits));
     _mm512_store_ps(panel.scale + s * kRows, _mm512_mul_ps(d, bytes_to_floats(scale)));
     _mm512_store_ps(panel.min + s * kRows, _mm512_mul_ps(dmin, bytes_to_floats(min)));
   }
@@ -345,7 +344,7 @@ HEARTH_INLINE __m512 load_floats(const std::byte* from) {
 template <DType kScheme, int kBytes>
 void expand_floats(const std::byte* chunk, int64_t columns, float* w) {
   for (int64_t i = 0; i < columns; ++i) {
-    _mm512_store_ps(w + i * kPanelRows, load_floats<kScheme>(chunk + i * kBytes * kRows));
+    _mm512_store_ps(w + i * kRows, load_floats<kScheme>(chunk + i * kBytes * kRows));
   }
 }
 
@@ -359,36 +358,9 @@ void expand_float(DType scheme, const std::byte* chunk, int64_t columns, float* 
   }
 }
 
-template <int kGroup>
-void dot_float_group(const float* w, int64_t columns, const float* x, int64_t x_stride, float* acc) {
-  __m512 sum[kGroup][kTiles];
-  load_sums(acc, sum);
-  for (int64_t i = 0; i < columns; ++i, w += kPanelRows) {
-    __m512 w0 = _mm512_load_ps(w), w1 = _mm512_load_ps(w + kRows);
-    HEARTH_UNROLL
-    for (int r = 0; r < kGroup; ++r) {
-      __m512 of_x = _mm512_set1_ps(x[r * x_stride + i]);
-      sum[r][0] = _mm512_fmadd_ps(w0, of_x, sum[r][0]);
-      sum[r][1] = _mm512_fmadd_ps(w1, of_x, sum[r][1]);
-    }
-  }
-  store_sums(sum, acc);
-}
-
-void dot_float(const float* w, int64_t columns, const float* x, int64_t x_stride, int64_t n_rows, float* acc) {
-  int64_t row = 0;
-  auto run = [&](auto group, int64_t n) {
-    for (; row + n <= n_rows; row += n) group(w, columns, x + row * x_stride, x_stride, acc + row * kPanelRows);
-  };
-  run(dot_float_group<kFloatGroup>, kFloatGroup);
-  run(dot_float_group<4>, 4);
-  run(dot_float_group<1>, 1);
-}
-
 }  // namespace
 
-constinit const LinearKernels kLinearAvx512{quantize, expand,       read_rows_avx512, interleave,
-                                            dot,      expand_float, dot_float};
+constinit const LinearKernels kLinearAvx512{quantize, expand, read_rows_avx512, interleave, dot, expand_float};
 
 }  // namespace hearth::cpu
 HEARTH_END_TARGET

@@ -15,7 +15,6 @@ namespace hearth::cpu {
 namespace {
 
 constexpr int kRows = rows16::kRows;
-constexpr int kFloatGroup = 4;
 
 HEARTH_INLINE uint8x16_t load_codes(const void* from) { return vld1q_u8(static_cast<const uint8_t*>(from)); }
 HEARTH_INLINE float32x4_t load_halves(const std::byte* from) {
@@ -113,24 +112,6 @@ HEARTH_INLINE float32x4_t load_floats(DType scheme, const std::byte* from) {
   uint16x4_t bits;
   std::memcpy(&bits, from, sizeof(bits));
   return vreinterpretq_f32_u32(vshlq_n_u32(vmovl_u16(bits), 16));
-}
-
-template <int kGroup>
-void dot_float_group(const float* w, int64_t columns, const float* x, int64_t x_stride, float* acc) {
-  float32x4_t sum[kGroup][4];
-  HEARTH_UNROLL
-  for (int i = 0; i < kGroup * 4; ++i) sum[i / 4][i % 4] = vld1q_f32(acc + i / 4 * kPanelRows + i % 4 * 4);
-  for (int64_t i = 0; i < columns; ++i, w += kPanelRows) {
-    float32x4_t of[4] = {vld1q_f32(w), vld1q_f32(w + 4), vld1q_f32(w + 8), vld1q_f32(w + 12)};
-    HEARTH_UNROLL
-    for (int r = 0; r < kGroup; ++r) {
-      float32x4_t of_x = vdupq_n_f32(x[r * x_stride + i]);
-      HEARTH_UNROLL
-      for (int g = 0; g < 4; ++g) sum[r][g] = vfmaq_f32(sum[r][g], of[g], of_x);
-    }
-  }
-  HEARTH_UNROLL
-  for (int i = 0; i < kGroup * 4; ++i) vst1q_f32(acc + i / 4 * kPanelRows + i % 4 * 4, sum[i / 4][i % 4]);
 }
 
 // Without a dot product: two quads' products fit 16 bits, 2 * 128 * 127 < 2^15.
@@ -252,28 +233,15 @@ void expand_float(DType scheme, const std::byte* chunk, int64_t columns, float* 
   const int64_t size = info(scheme).block_bytes;
   for (int64_t i = 0; i < columns; ++i) {
     for (int r = 0; r < kRows; r += 4) {
-      vst1q_f32(w + i * kPanelRows + r, load_floats(scheme, chunk + (i * kRows + r) * size));
+      vst1q_f32(w + i * kRows + r, load_floats(scheme, chunk + (i * kRows + r) * size));
     }
-  }
-}
-
-void dot_float(const float* w, int64_t columns, const float* x, int64_t x_stride, int64_t n_rows, float* acc) {
-  for (int t = 0; t < kTiles; ++t) {
-    int64_t row = 0;
-    auto run = [&](auto group, int64_t n) {
-      for (; row + n <= n_rows; row += n) {
-        group(w + t * kRows, columns, x + row * x_stride, x_stride, acc + row * kPanelRows + t * kRows);
-      }
-    };
-    run(dot_float_group<kFloatGroup>, kFloatGroup);
-    run(dot_float_group<1>, 1);
   }
 }
 
 }  // namespace neon
 
-constinit const LinearKernels kLinearNeon{neon::quantize,  neon::expand,       read_rows,      neon::interleave,
-                                          dot<PlainBytes>, neon::expand_float, neon::dot_float};
+constinit const LinearKernels kLinearNeon{neon::quantize,   neon::expand,    read_rows,
+                                          neon::interleave, dot<PlainBytes>, neon::expand_float};
 
 }  // namespace hearth::cpu
 #endif

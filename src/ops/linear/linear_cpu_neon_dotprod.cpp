@@ -45,8 +45,8 @@ struct DotProduct {
 
 }  // namespace
 
-constinit const LinearKernels kLinearDotprod{neon::quantize,  neon::expand,       read_rows,      neon::interleave,
-                                             dot<DotProduct>, neon::expand_float, neon::dot_float};
+constinit const LinearKernels kLinearDotprod{neon::quantize,   neon::expand,    read_rows,
+                                             neon::interleave, dot<DotProduct>, neon::expand_float};
 
 }  // namespace hearth::cpu
 #if defined(__clang__)

@@ -84,8 +84,8 @@ struct MatrixProduct {
 
 }  // namespace
 
-constinit const LinearKernels kLinearI8mm{neon::quantize,     neon::expand,       read_rows,      neon::interleave,
-                                          dot<MatrixProduct>, neon::expand_float, neon::dot_float};
+constinit const LinearKernels kLinearI8mm{neon::quantize,   neon::expand,       read_rows,
+                                          neon::interleave, dot<MatrixProduct>, neon::expand_float};
 
 }  // namespace hearth::cpu
 #if defined(__clang__)

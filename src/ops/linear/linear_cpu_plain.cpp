@@ -88,7 +88,7 @@ void dot(const Panel* panels, const XBlock* x, int64_t x_stride, int64_t n_rows,
 
 void expand_float(DType scheme, const std::byte* chunk, int64_t columns, float* w) {
   for (int64_t i = 0; i < columns * kRows; ++i) {
-    float& to = w[i / kRows * kPanelRows + i % kRows];
+    float& to = w[i];
     uint16_t half;
     switch (scheme) {
       case DType::kF16: std::memcpy(&half, chunk + 2 * i, 2), to = f16_to_f32(half); break;
@@ -100,16 +100,8 @@ void expand_float(DType scheme, const std::byte* chunk, int64_t columns, float* 
   }
 }
 
-void dot_float(const float* w, int64_t columns, const float* x, int64_t x_stride, int64_t n_rows, float* acc) {
-  for (int64_t row = 0; row < n_rows; ++row, x += x_stride, acc += kPanelRows) {
-    for (int64_t i = 0; i < columns; ++i) {
-      for (int r = 0; r < kPanelRows; ++r) acc[r] += w[i * kPanelRows + r] * x[i];
-    }
-  }
-}
-
 }  // namespace
 
-constinit const LinearKernels kLinearPlain = {quantize, expand, read_rows, interleave, dot, expand_float, dot_float};
+constinit const LinearKernels kLinearPlain = {quantize, expand, read_rows, interleave, dot, expand_float};
 
 }  // namespace hearth::cpu

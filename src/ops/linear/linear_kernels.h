@@ -16,6 +16,9 @@ struct Matrix {
   int64_t out = 0, in = 0;
 };
 
+/// Products of one x that run as one group.
+inline constexpr size_t kMaxProducts = 8;
+
 /// y = x wᵀ + bias.
 struct Product {
   Matrix w;
@@ -29,9 +32,9 @@ namespace hearth::cpu {
 
 /// Whether a kernel exists for the scheme, in any layout.
 bool has_linear(DType scheme);
-/// Working space for x [rows, in] rounded to int8; 0 when every weight is float.
-int64_t linear_scratch_bytes(int64_t rows, int64_t in, std::span<const DType> schemes);
-/// x [rows, in] f32, rows `x.strides[0]` apart.
+/// Working space: x [rows, in] rounded to int8 for quantised weights, what gemm() needs for float ones.
+int64_t linear_scratch_bytes(const Caps& caps, int64_t rows, int64_t in, std::span<const DType> schemes);
+/// x [rows, in] f32, rows `x.strides[0]` apart; at most kMaxProducts products.
 void linear(const Ctx& c, const View& x, std::span<const Product> products, std::byte* scratch);
 
 }  // namespace hearth::cpu

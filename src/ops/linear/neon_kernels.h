@@ -8,6 +8,5 @@ void quantize(const float* x, int64_t n, XBlock* out);
 void expand(DType scheme, const std::byte* tile, const rows16::Chunk& at, Panel& panel);
 void interleave(const RowCodes* rows, Panel& panel);
 void expand_float(DType scheme, const std::byte* chunk, int64_t columns, float* w);
-void dot_float(const float* w, int64_t columns, const float* x, int64_t x_stride, int64_t n_rows, float* acc);
 
 }  // namespace hearth::cpu::neon

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "ops/cpu_only.h"
 #include "ops/norm/norm_kernels.h"
 
 namespace hearth {
@@ -13,13 +14,31 @@ namespace {
 
 std::string describe(const Tensor& t) { return fmt::format("{} {}", name(t.dtype()), t.shape().text()); }
 
-void check_weight(std::string_view op, const Tensor& x, const Tensor& w) {
+void check_rows(std::string_view op, const Tensor& x) {
   if (x.dtype() != DType::kF32 || x.rank() < 1 || x.strides()[x.rank() - 1] != 1) {
     refuse(op, fmt::format("x {} (last stride {})", describe(x), x.rank() ? x.strides()[x.rank() - 1] : 0),
            "x f32 [..., dim] with a contiguous last dimension");
   }
+}
+
+void check_weight(std::string_view op, const Tensor& x, const Tensor& w) {
+  check_rows(op, x);
   if (w.dtype() != DType::kF32 || w.shape() != Shape{x.dim(-1)} || !w.is_contiguous()) {
     refuse(op, "w " + describe(w), fmt::format("w f32 [{}], one factor per element of a row of x", x.dim(-1)));
+  }
+}
+
+void check_vector(std::string_view op, std::string_view what, const Tensor& v, int64_t n) {
+  if (v.dtype() == DType::kF32 && v.shape() == Shape{n} && v.is_contiguous()) return;
+  refuse(op, fmt::format("{} {}", what, describe(v)), fmt::format("{} f32 [{}]", what, n));
+}
+
+void check_groups(const Tensor& x, int groups) {
+  if (x.dtype() != DType::kF32 || x.rank() < 3 || x.rank() > 4 || !x.is_contiguous()) {
+    refuse("group_norm", "x " + describe(x), "contiguous f32 [B, H, W, C] or [B, N, C]");
+  }
+  if (groups < 1 || x.dim(-1) % groups != 0) {
+    refuse("group_norm", fmt::format("{} groups for x {}", groups, describe(x)), "groups that divide the channels");
   }
 }
 
@@ -61,6 +80,36 @@ AddNorm add_rms_norm(Ctx& c, const Tensor& a, const Tensor& b, const Tensor& w, 
       break;
   }
   return out;
+}
+
+Tensor layer_norm(Ctx& c, const Tensor& x, const Tensor& w, const Tensor& b, float eps) {
+  require_cpu(c, "layer_norm");
+  check_rows("layer_norm", x);
+  if (w) check_vector("layer_norm", "w", w, x.dim(-1));
+  if (b) check_vector("layer_norm", "b", b, x.dim(-1));
+  Tensor y = c.make(DType::kF32, x.shape());
+  double n = static_cast<double>(x.numel());
+  c.count("layer_norm", 8 * n, 8 * n + static_cast<double>((w ? w.bytes() : 0) + (b ? b.bytes() : 0)));
+  if (!c.is_meta()) cpu::layer_norm(c, x.view(), w ? w.view() : View(), b ? b.view() : View(), eps, y.view());
+  return y;
+}
+
+Tensor group_norm(Ctx& c, const Tensor& x, const Tensor& w, const Tensor& b, int groups, float eps, bool silu) {
+  require_cpu(c, "group_norm");
+  check_groups(x, groups);
+  int64_t batch = x.dim(0), channels = x.dim(-1);
+  check_vector("group_norm", "w", w, channels);
+  check_vector("group_norm", "b", b, channels);
+  int64_t pixels = x.rank() == 4 ? x.dim(1) * x.dim(2) : x.dim(1);
+  Tensor y = c.make(DType::kF32, x.shape());
+  Tensor scratch = c.scratch(cpu::group_norm_scratch_bytes(batch, pixels, channels));
+  double n = static_cast<double>(x.numel());
+  c.count("group_norm", (silu ? 24 : 6) * n, 12 * n + static_cast<double>(w.bytes() + b.bytes()));
+  if (c.is_meta() || x.numel() == 0) return y;
+  Shape flat{batch, pixels, channels};
+  cpu::group_norm(
+      c, {x.reshape(flat).view(), y.reshape(flat).view(), w.view(), b.view(), groups, eps, silu, scratch.view()});
+  return y;
 }
 
 }  // namespace hearth

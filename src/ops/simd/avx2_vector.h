@@ -4,10 +4,14 @@
 namespace hearth::cpu {
 
 struct Avx2 {
-  struct F { __m256 a, b; };
+  struct F {
+    __m256 a, b;
+  };
   using M = F;
   static constexpr int kAccumulators = 4;
   static constexpr int kBlock = 4;
+  static constexpr int kGemmRows = 6;  // 12 of 16 registers
+  static constexpr int kGemmTiles = 1;
 
   static HEARTH_INLINE __m256i int_range(int lo, int hi, int start) {
     __m256i at = _mm256_add_epi32(_mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7), _mm256_set1_epi32(start));
@@ -67,9 +71,7 @@ struct Avx2 {
   static HEARTH_INLINE F sub(F x, F y) { return {_mm256_sub_ps(x.a, y.a), _mm256_sub_ps(x.b, y.b)}; }
   static HEARTH_INLINE F mul(F x, F y) { return {_mm256_mul_ps(x.a, y.a), _mm256_mul_ps(x.b, y.b)}; }
   static HEARTH_INLINE F div(F x, F y) { return {_mm256_div_ps(x.a, y.a), _mm256_div_ps(x.b, y.b)}; }
-  static HEARTH_INLINE F fma(F x, F y, F z) {
-    return {_mm256_fmadd_ps(x.a, y.a, z.a), _mm256_fmadd_ps(x.b, y.b, z.b)};
-  }
+  static HEARTH_INLINE F fma(F x, F y, F z) { return {_mm256_fmadd_ps(x.a, y.a, z.a), _mm256_fmadd_ps(x.b, y.b, z.b)}; }
   static HEARTH_INLINE F max(F x, F y) { return {_mm256_max_ps(x.a, y.a), _mm256_max_ps(x.b, y.b)}; }
   static HEARTH_INLINE F min(F x, F y) { return {_mm256_min_ps(x.a, y.a), _mm256_min_ps(x.b, y.b)}; }
   static HEARTH_INLINE F round(F x) {

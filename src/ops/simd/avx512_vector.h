@@ -9,6 +9,8 @@ struct Avx512 {
   using M = __mmask16;
   static constexpr int kAccumulators = 16;  // vectors a register block may keep
   static constexpr int kBlock = 8;          // rows of a register block
+  static constexpr int kGemmRows = 12;  // rows and vectors of a register block of gemm: of 32 registers 24 hold sums
+  static constexpr int kGemmTiles = 2;
 
   static HEARTH_INLINE uint32_t below(int64_t n) { return n <= 0 ? 0u : n >= 16 ? 0xffffu : (1u << n) - 1; }
   static HEARTH_INLINE M range(int64_t lo, int64_t hi) {  // lanes lo <= i < hi

@@ -3,6 +3,8 @@
 #include <cmath>
 
 #include "ops/attention/attention_tile.h"
+#include "ops/attention/full_attention_kernels.h"
+#include "ops/gemm/gemm.h"
 #include "ops/norm/norm_kernels.h"
 #include "ops/pointwise/pointwise_kernels.h"
 
@@ -20,9 +22,11 @@ constexpr MathKernels kMathPlain = {
     [](const float* x, int64_t n, float* sin, float* cos) {
       map(x, n, sin, [](double v) { return std::sin(v); });
       map(x, n, cos, [](double v) { return std::cos(v); });
-    }};
+    },
+    [](const float* x, int64_t n, float* y) { map(x, n, y, [](double v) { return std::erf(v); }); }};
 
-constinit const Level kPlainLevel{&kNormPlain, &kPointwisePlain, &kAttentionPlain, &kMathPlain};
+constinit const Level kPlainLevel{&kNormPlain, &kPointwisePlain, &kAttentionPlain,
+                                  &kMathPlain, &kGemmPlain,      &kFullAttentionPlain};
 
 }  // namespace
 

@@ -10,12 +10,15 @@ namespace hearth::cpu {
 struct NormKernels;
 struct PointwiseKernels;
 struct AttentionKernels;
+struct GemmKernels;
+struct FullAttentionKernels;
 
 /// The vector functions of math.h as runs: what their test measures.
 struct MathKernels {
   void (*exp)(const float* x, int64_t n, float* y);
   void (*tanh)(const float* x, int64_t n, float* y);
   void (*sin_cos)(const float* x, int64_t n, float* sin, float* cos);
+  void (*erf)(const float* x, int64_t n, float* y);
 };
 
 struct Level {
@@ -23,6 +26,8 @@ struct Level {
   const PointwiseKernels* pointwise;
   const AttentionKernels* attention;
   const MathKernels* math;
+  const GemmKernels* gemm;
+  const FullAttentionKernels* full_attention;
 };
 
 const Level& level(CpuIsa isa);

@@ -1,4 +1,4 @@
-// exp, tanh, sin and cos of every vector level: error bounds against float64, equal bits in every lane and level.
+// exp, tanh, erf, sin and cos of every vector level: error bounds against float64, equal bits in every lane and level.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -59,6 +59,16 @@ TEST(VectorMath, TanhWithinTwoUlps) {
       std::vector<float> x = sweep(lo, hi, 300007), y(x.size());
       cpu::level(isa).math->tanh(x.data(), static_cast<int64_t>(x.size()), y.data());
       EXPECT_LT(worst_ulps(x, y, std::tanh), 2.0) << isa_name(isa) << " on " << lo << ".." << hi;
+    }
+  }
+}
+
+TEST(VectorMath, ErfWithinTwoUlps) {
+  for (CpuIsa isa : cpu_levels()) {
+    for (auto [lo, hi] : {std::pair{-5.0f, 5.0f}, {-0.9f, 0.9f}, {-1e-4f, 1e-4f}, {-100.0f, 100.0f}}) {
+      std::vector<float> x = sweep(lo, hi, 300007), y(x.size());
+      cpu::level(isa).math->erf(x.data(), static_cast<int64_t>(x.size()), y.data());
+      EXPECT_LT(worst_ulps(x, y, std::erf), 2.0) << isa_name(isa) << " on " << lo << ".." << hi;
     }
   }
 }

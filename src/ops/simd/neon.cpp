@@ -9,6 +9,8 @@
 
 #include "core/tensor/tensor.h"
 #include "ops/attention/attention_tile.h"
+#include "ops/attention/full_attention_kernels.h"
+#include "ops/gemm/gemm.h"
 #include "ops/norm/norm_kernels.h"
 #include "ops/pointwise/pointwise_kernels.h"
 #include "ops/simd/level.h"
@@ -16,13 +18,17 @@
 
 // In this order: each builds on those before it.
 #include "ops/simd/neon_vector.h"
+
 #include "ops/simd/math.h"
 
 #include "ops/attention/rope_simd.h"
 
 #include "ops/attention/attention_simd.h"
-#include "ops/norm/norm_simd.h"
+#include "ops/gemm/gemm_simd.h"
 #include "ops/pointwise/pointwise_simd.h"
+
+#include "ops/attention/full_attention_simd.h"
+#include "ops/norm/norm_simd.h"
 
 namespace hearth::cpu {
 namespace {
@@ -31,10 +37,12 @@ constexpr NormKernels kNorm = norm_kernels<Neon>();
 constexpr PointwiseKernels kPointwise = pointwise_kernels<Neon>();
 constexpr AttentionKernels kAttention = attention_kernels<Neon>();
 constexpr MathKernels kMath = math_kernels<Neon>();
+constexpr GemmKernels kGemm = gemm_kernels<Neon>();
+constexpr FullAttentionKernels kFullAttention = full_attention_kernels<Neon>();
 
 }  // namespace
 
-constinit const Level kNeonLevel{&kNorm, &kPointwise, &kAttention, &kMath};
+constinit const Level kNeonLevel{&kNorm, &kPointwise, &kAttention, &kMath, &kGemm, &kFullAttention};
 
 }  // namespace hearth::cpu
 #endif

@@ -4,13 +4,21 @@
 namespace hearth::cpu {
 
 struct Neon {
-  struct F { float32x4_t v[4]; };
-  struct M { uint32x4_t v[4]; };
+  struct F {
+    float32x4_t v[4];
+  };
+  struct M {
+    uint32x4_t v[4];
+  };
   static constexpr int kAccumulators = 4;
   static constexpr int kBlock = 4;
+  static constexpr int kGemmRows = 6;  // 24 of 32 registers
+  static constexpr int kGemmTiles = 1;
 
   template <class Op>
-  static HEARTH_INLINE F map(F x, Op op) { return {{op(x.v[0]), op(x.v[1]), op(x.v[2]), op(x.v[3])}}; }
+  static HEARTH_INLINE F map(F x, Op op) {
+    return {{op(x.v[0]), op(x.v[1]), op(x.v[2]), op(x.v[3])}};
+  }
   template <class Op>
   static HEARTH_INLINE F map(F x, F y, Op op) {
     return {{op(x.v[0], y.v[0]), op(x.v[1], y.v[1]), op(x.v[2], y.v[2]), op(x.v[3], y.v[3])}};
@@ -69,10 +77,18 @@ struct Neon {
     }
   }
 
-  static HEARTH_INLINE F add(F x, F y) { return map(x, y, [](auto a, auto b) { return vaddq_f32(a, b); }); }
-  static HEARTH_INLINE F sub(F x, F y) { return map(x, y, [](auto a, auto b) { return vsubq_f32(a, b); }); }
-  static HEARTH_INLINE F mul(F x, F y) { return map(x, y, [](auto a, auto b) { return vmulq_f32(a, b); }); }
-  static HEARTH_INLINE F div(F x, F y) { return map(x, y, [](auto a, auto b) { return vdivq_f32(a, b); }); }
+  static HEARTH_INLINE F add(F x, F y) {
+    return map(x, y, [](auto a, auto b) { return vaddq_f32(a, b); });
+  }
+  static HEARTH_INLINE F sub(F x, F y) {
+    return map(x, y, [](auto a, auto b) { return vsubq_f32(a, b); });
+  }
+  static HEARTH_INLINE F mul(F x, F y) {
+    return map(x, y, [](auto a, auto b) { return vmulq_f32(a, b); });
+  }
+  static HEARTH_INLINE F div(F x, F y) {
+    return map(x, y, [](auto a, auto b) { return vdivq_f32(a, b); });
+  }
   static HEARTH_INLINE F fma(F x, F y, F z) {
     F out;
     for (int i = 0; i < 4; ++i) out.v[i] = vfmaq_f32(z.v[i], x.v[i], y.v[i]);
@@ -84,8 +100,12 @@ struct Neon {
   static HEARTH_INLINE F min(F x, F y) {
     return map(x, y, [](auto a, auto b) { return vbslq_f32(vcltq_f32(a, b), a, b); });
   }
-  static HEARTH_INLINE F round(F x) { return map(x, [](auto a) { return vrndnq_f32(a); }); }
-  static HEARTH_INLINE F abs(F x) { return map(x, [](auto a) { return vabsq_f32(a); }); }
+  static HEARTH_INLINE F round(F x) {
+    return map(x, [](auto a) { return vrndnq_f32(a); });
+  }
+  static HEARTH_INLINE F abs(F x) {
+    return map(x, [](auto a) { return vabsq_f32(a); });
+  }
   static HEARTH_INLINE F sign_from(F magnitude, F sign) {
     return map(magnitude, sign, [](auto a, auto b) { return vbslq_f32(vdupq_n_u32(0x80000000u), b, a); });
   }
@@ -104,7 +124,9 @@ struct Neon {
       return vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(vcvtnq_s32_f32(a), vdupq_n_s32(127)), 23));
     });
   }
-  static HEARTH_INLINE F swap_pairs(F x) { return map(x, [](auto a) { return vrev64q_f32(a); }); }
+  static HEARTH_INLINE F swap_pairs(F x) {
+    return map(x, [](auto a) { return vrev64q_f32(a); });
+  }
   static HEARTH_INLINE float first(F x) { return vgetq_lane_f32(x.v[0], 0); }
 
   static HEARTH_INLINE float sum(F x) {
