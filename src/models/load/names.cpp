@@ -14,11 +14,16 @@ constexpr Pair kTopLevel[] = {
 };
 
 constexpr Pair kBlock[] = {
-    {"attn_q", "self_attn.q_proj"},      {"attn_k", "self_attn.k_proj"},
-    {"attn_v", "self_attn.v_proj"},      {"attn_output", "self_attn.o_proj"},
-    {"attn_q_norm", "self_attn.q_norm"}, {"attn_k_norm", "self_attn.k_norm"},
-    {"attn_norm", "input_layernorm"},    {"ffn_gate", "mlp.gate_proj"},
-    {"ffn_up", "mlp.up_proj"},           {"ffn_down", "mlp.down_proj"},
+    {"attn_q", "self_attn.q_proj"},
+    {"attn_k", "self_attn.k_proj"},
+    {"attn_v", "self_attn.v_proj"},
+    {"attn_output", "self_attn.o_proj"},
+    {"attn_q_norm", "self_attn.q_norm"},
+    {"attn_k_norm", "self_attn.k_norm"},
+    {"attn_norm", "input_layernorm"},
+    {"ffn_gate", "mlp.gate_proj"},
+    {"ffn_up", "mlp.up_proj"},
+    {"ffn_down", "mlp.down_proj"},
     {"post_attention_norm", "post_attention_layernorm"},
     {"post_ffw_norm", "post_feedforward_layernorm"},
 };
@@ -38,7 +43,35 @@ std::string_view block_name(std::string_view field, std::string_view architectur
   return lookup(kBlock, field);
 }
 
+class LanguageModelTensors final : public TensorSource {
+ public:
+  explicit LanguageModelTensors(const Checkpoint& checkpoint) : checkpoint_(checkpoint) {}
+  const TensorFile& file() const override { return checkpoint_.file; }
+  const std::string& path() const override { return checkpoint_.path; }
+  std::string name_in_file(std::string_view name) const override {
+    return is_gguf() ? std::string(name) : hugging_face_name(name, checkpoint_.architecture());
+  }
+  Located find(std::string_view name) const override {
+    if (is_gguf()) return {file().find(name)};
+    std::string stem = name_in_file(name);
+    if (const TensorInfo* found = file().find(stem)) return {found};
+    // A text model inside a multimodal checkpoint, as older and newer transformers name it.
+    if (const TensorInfo* found = file().find("language_model." + stem)) return {found};
+    constexpr std::string_view kModel = "model.";
+    if (stem.compare(0, kModel.size(), kModel) != 0) return {};
+    return {file().find("model.language_model." + stem.substr(kModel.size()))};
+  }
+
+ private:
+  bool is_gguf() const { return checkpoint_.format == Checkpoint::Format::kGguf; }
+  const Checkpoint& checkpoint_;
+};
+
 }  // namespace
+
+std::unique_ptr<TensorSource> language_model_tensors(const Checkpoint& checkpoint) {
+  return std::make_unique<LanguageModelTensors>(checkpoint);
+}
 
 std::string hugging_face_name(std::string_view gguf_name, std::string_view architecture) {
   size_t dot = gguf_name.rfind('.');

@@ -4,6 +4,8 @@
 // final layout through a small ring. Used by one thread; load() works on the pool's threads.
 #pragma once
 #include <functional>
+#include <memory>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <string_view>
@@ -13,6 +15,8 @@
 #include "core/device/thread_pool.h"
 #include "core/tensor/weight.h"
 #include "models/load/checkpoint.h"
+#include "models/load/tensor_source.h"
+#include "models/load/weight_patch.h"
 
 namespace hearth {
 
@@ -21,54 +25,78 @@ struct LoadProgress {
   double seconds = 0;
 };
 
+/// How weights become what a model holds.
+struct WeightOptions {
+  bool decodes = false;                 // matrices and convolutions become float32
+  const WeightPatch* patch = nullptr;   // changes to some weights; borrowed, outlives load()
+  const BoundWeights* base = nullptr;   // with a patch: what untouched weights share; borrowed while binding
+  std::optional<DType> patched_scheme;  // of weights a patch touches; absent: the file's, f16 for codes and 8 bits
+};
+
 class Weights {
  public:
   /// Sizes only: every Weight and Tensor it returns has shape and no bytes. They refer to this object: it must outlive
   /// the model bound over it.
   Weights(const Checkpoint& checkpoint, const Caps& caps, bool decodes = false);
+  Weights(const TensorSource& source, const Caps& caps, WeightOptions options = {});
   /// Over `slab`, which must hold the bytes() the sizing pass gave. On CUDA the slab is device memory.
   Weights(const Checkpoint& checkpoint, const Caps& caps, Device device, StorageRef slab, bool decodes = false);
+  Weights(const TensorSource& source, const Caps& caps, Device device, StorageRef slab, WeightOptions options = {});
 
-  /// A matrix [out, in] in the layout linear() wants here. Names are GGUF's; see names.h for the others.
+  /// A matrix [out, in] in the layout linear() wants here. Names are the source's: GGUF's for language models (names.h
+  /// has the others), diffusers' for the networks of pictures. A 1x1 convolution is a matrix too.
   Weight matrix(std::string_view name, int64_t out, int64_t in);
+  /// A convolution [out, in, kernel, kernel] of the file as [out, kernel, kernel, in], laid out as the matrix
+  /// [out, kernel * kernel * in].
+  Weight conv(std::string_view name, int64_t out, int64_t in, int64_t kernel);
   /// A vector [n] as float32, `plus` added to every element (norms some checkpoints store around zero).
   Tensor vector(std::string_view name, int64_t n, float plus = 0);
   /// A vector the model computed from its configuration, kept with the weights.
   Tensor computed(const std::vector<float>& values);
-  bool has(std::string_view name) const { return find(name) != nullptr; }
-  const Checkpoint& checkpoint() const { return checkpoint_; }
+  bool has(std::string_view name) const { return static_cast<bool>(source_->find(name)); }
+  /// Of weights made from a checkpoint.
+  const Checkpoint& checkpoint() const;
   const Caps& caps() const { return caps_; }
 
-  /// Exact bytes of everything bound so far, alignment included.
+  /// Exact bytes of everything bound so far, alignment included; what a base lends counts nothing.
   int64_t bytes() const { return next_; }
+  /// Handles on everything bound so far.
+  const BoundWeights& bound() const { return bound_; }
   /// Reads everything bound. Throws Error on a short file, a failed read, or kCancelled soon after `stop` is asked for,
   /// whatever the checkpoint's size; nothing else is left behind.
   void load(ThreadPool& pool, const std::function<void(const LoadProgress&)>& progress = {},
             const std::stop_token& stop = {});
 
  private:
-  struct Job {  // one run of whole row tiles of one tensor
-    const TensorInfo* source;
+  struct Job {  // one run of whole row tiles of one weight
+    std::string name;
+    Located source;
     Weight weight;
     int64_t first_row, n_rows;
     float plus;
   };
-  const TensorInfo* find(std::string_view name) const;
-  const TensorInfo& require(std::string_view name) const;
+  Located require(std::string_view name) const;
+  const Weight* lent(std::string_view name) const;
+  bool is_patched(std::string_view name) const { return options_.patch && options_.patch->touches(name); }
+  Weight bind(std::string_view name, const Located& source, Shape shape);
   Tensor place(int64_t bytes);
-  void add_jobs(const TensorInfo& source, const Weight& weight, float plus);
-  void run_job(const Job& job, const std::vector<int>& files, std::vector<std::byte>& buffer,
-               const std::stop_token& stop) const;
-  void store(const Job& job, const std::byte* rows) const;
+  void add_jobs(std::string_view name, const Located& source, const Weight& weight, float plus);
+  void run_job(const Job& job, const std::vector<int>& files, const std::stop_token& stop) const;
+  void store(const Job& job, std::vector<std::byte> stored) const;
+  void store_vector(const Job& job, const std::vector<std::byte>& stored, std::byte* to) const;
+  void store_rows(const Job& job, std::vector<std::byte> rows, std::byte* to) const;
   void write(const Tensor& to, const void* from, int64_t bytes) const;
 
-  const Checkpoint& checkpoint_;
+  std::unique_ptr<TensorSource> own_source_;
+  const TensorSource* source_;
+  const Checkpoint* checkpoint_ = nullptr;
   Caps caps_;
   RawAllocator meta_{{DeviceKind::kMeta}};  // stands in for a slab while sizing
   Device device_;
-  bool decodes_;  // matrices become float32
+  WeightOptions options_;
   StorageRef slab_;
   int64_t next_ = 0;
+  BoundWeights bound_;
   std::vector<Job> jobs_;
 };
 
