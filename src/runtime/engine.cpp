@@ -263,7 +263,7 @@ std::shared_ptr<LoadedModel> Engine::load(const Slot& slot, const std::string& r
               format_duration(static_cast<double>(p.total_bytes - p.done_bytes) / std::max(rate, 1.0)));
   };
   std::shared_ptr<LoadedModel> model =
-      LoadedModel::load(options, executor_, memory_, [&](int64_t bytes) { return make_room(slot, bytes); }, progress,
+      LoadedModel::load(options, executor_, memory_, [&](int64_t bytes) { return make_room_for(slot, bytes); }, progress,
                         loads_.get_token());
   const ModelSizes& sizes = model->sizes();
   log::info("loaded {} in {}: weights {}, state {}, arena {}, context {}{}", options.name,
@@ -276,22 +276,41 @@ std::shared_ptr<LoadedModel> Engine::load(const Slot& slot, const std::string& r
   throw Error(Code::kCancelled, kStopping);  // what a client is to hear
 }
 
-// Unloads the idle model that was used longest ago, if unloading all of them would be enough.
-bool Engine::make_room(const Slot& for_whom, int64_t bytes) {
-  if (wait_for_leaving()) return true;
+// Idle models that may leave, the one used longest ago first.
+std::vector<Engine::Slot*> Engine::idle_slots(const Slot* but, int64_t& their_bytes) {
   std::vector<std::pair<double, Slot*>> idle;
-  int64_t room = memory_.budget().free_bytes();
+  their_bytes = 0;
   for (auto& slot : slots_) {
-    if (slot.get() == &for_whom || slot->spec.keep_alive_s < 0) continue;
+    if (slot.get() == but || slot->spec.keep_alive_s < 0) continue;
     std::lock_guard lock(slot->mutex);
     if (slot->worker && slot->worker->is_idle() && slot->jobs.empty() && slot->preparing == 0) {
       idle.emplace_back(slot->worker->last_used_s(), slot.get());
-      room += slot->model->sizes().total_bytes();
+      their_bytes += slot->model->sizes().total_bytes();
     }
   }
-  if (room < bytes) return false;
   std::sort(idle.begin(), idle.end());
-  for (auto& [last_used, slot] : idle) {
+  std::vector<Slot*> slots;
+  for (const auto& [last_used, slot] : idle) slots.push_back(slot);
+  return slots;
+}
+
+// Unloads one idle model, if unloading all of them would be enough; else others are asked.
+bool Engine::make_room_for(const Slot& for_whom, int64_t bytes) {
+  if (wait_for_leaving()) return true;
+  int64_t idle_bytes = 0;
+  const std::vector<Slot*> idle = idle_slots(&for_whom, idle_bytes);
+  if (memory_.budget().free_bytes() + idle_bytes >= bytes) {
+    for (Slot* slot : idle) {
+      if (unload_if_idle(*slot)) return true;
+    }
+  }
+  return others_make_room_ && others_make_room_();
+}
+
+bool Engine::make_room() {
+  if (wait_for_leaving()) return true;
+  int64_t idle_bytes = 0;
+  for (Slot* slot : idle_slots(nullptr, idle_bytes)) {
     if (unload_if_idle(*slot)) return true;
   }
   return false;

@@ -3,6 +3,7 @@
 // Implements LanguageService for the server and for command-line programs.
 #pragma once
 #include <condition_variable>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -48,6 +49,11 @@ class Engine final : public LanguageService {
   /// The process is about to end: loads in progress give up within about a second, whatever the model's size, and no
   /// other begins; who waits for one hears kCancelled. Models that are loaded go on answering. shutdown() does it too.
   void cancel_loads() { loads_.request_stop(); }
+  /// Gives way to other users of the memory: unloads the idle model that was used longest ago; false when there is none.
+  bool make_room();
+  /// Asked when no idle model is left to unload: may others give way? True when trying again makes sense. Set before the
+  /// first request.
+  void set_make_room(std::function<bool()> others) { others_make_room_ = std::move(others); }
   /// Unloads a model that is idle; false when it is busy, unknown or not loaded.
   bool unload(const std::string& name);
   Executor& executor() { return executor_; }
@@ -65,7 +71,8 @@ class Engine final : public LanguageService {
   void serve(Slot& slot, Job job);
   std::shared_ptr<LoadedModel> ensure_loaded(Slot& slot, const std::string& request_id);
   std::shared_ptr<LoadedModel> load(const Slot& slot, const std::string& request_id);  // load_mutex_ held
-  bool make_room(const Slot& for_whom, int64_t bytes);
+  bool make_room_for(const Slot& for_whom, int64_t bytes);
+  std::vector<Slot*> idle_slots(const Slot* but, int64_t& their_bytes);
   bool unload_if_idle(Slot& slot);
   bool wait_for_leaving();
   const ModelFacts& describe(const Slot& slot) const;
@@ -84,6 +91,7 @@ class Engine final : public LanguageService {
   Executor executor_;
   StatsBook stats_;
   std::vector<std::unique_ptr<Slot>> slots_;   // fixed after construction
+  std::function<bool()> others_make_room_;
   std::mutex load_mutex_;                      // one model loads at a time
   std::stop_source loads_;                     // ends them
   std::mutex stop_mutex_;

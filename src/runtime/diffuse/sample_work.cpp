@@ -1,0 +1,133 @@
+#include "runtime/diffuse/sample_work.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "core/base/units.h"
+#include "ops/random/noise.h"
+#include "runtime/diffuse/sampling/resize_mask.h"
+
+namespace hearth::diffuse {
+namespace {
+
+// More rows a call save nothing on a CPU once its caches are full; they cost activations.
+constexpr int64_t kActivationBytes = 128 * MiB;
+constexpr int64_t kMostRows = 16;
+
+LatentShape shape_of(const Tensor& samples) {
+  return {samples.dim(0), samples.dim(1), samples.dim(2), samples.dim(3)};
+}
+
+Field scaled(const Tensor& samples, float scale) {
+  Field values(std::span<const float>(samples.data<float>(), static_cast<size_t>(samples.numel())));
+  for (float& v : values.span()) v *= scale;
+  return values;
+}
+
+}  // namespace
+
+UnetInputs SampleWork::inputs() const {
+  UnetInputs inputs{.is_inpaint = file_.file().is_inpaint(), .latent_scale = file_.file().latent_scale};
+  if (file_.config().adm_dim > 0) {
+    inputs.size_vector = file_.file().size_ids == 5 ? SizeVectorKind::kRefiner : SizeVectorKind::kSdxl;
+  }
+  return inputs;
+}
+
+void SampleWork::check_request(const SampleRequest& request) const {
+  const Tensor& samples = request.latent.samples;
+  const int64_t channels = file_.config().out_channels;
+  if (!samples || samples.rank() != 4 || samples.dim(1) != channels || samples.numel() == 0) {
+    throw Error(Code::kInvalidArgument, fmt::format("the latent is {}, this model wants [batch, {}, height/8, width/8]",
+                                                    samples ? samples.shape().text() : "absent", channels));
+  }
+  if (!request.latent.batch_index.empty() && std::ssize(request.latent.batch_index) != samples.dim(0)) {
+    throw Error(Code::kInvalidArgument, fmt::format("batch_index has {} entries for a batch of {}",
+                                                    request.latent.batch_index.size(), samples.dim(0)));
+  }
+}
+
+LatentTask SampleWork::task_of(const SampleRequest& request) const {
+  const Latent& latent = request.latent;
+  LatentTask task{.shape = shape_of(latent.samples), .latent = scaled(latent.samples, file_.file().latent_scale)};
+  const int64_t each = task.shape.channels * task.shape.plane();
+  task.noise = request.noise.is_off
+                   ? Field(task.shape.numel())
+                   : Field(batch_noise({}, request.noise.seed, task.shape.batch, each, latent.batch_index));
+  if (latent.noise_mask) task.mask = noise_mask(latent.noise_mask, task.shape);
+  return task;
+}
+
+Latent SampleWork::latent_of(const Latent& like, const Field& values) const {
+  Latent out = like;
+  out.samples = memory_.tensor(DType::kF32, like.samples.shape(), "latents");
+  const float scale = file_.file().latent_scale;
+  for (int64_t i = 0; i < values.size(); ++i) out.samples.data<float>()[i] = values[i] / scale;
+  return out;
+}
+
+Sampled SampleWork::run(const SampleRequest& request, const Watch& watch) {
+  check_request(request);
+  watch_ = &watch;
+  const Guider& g = request.guider;
+  const auto kind = static_cast<GuiderKind>(g.kind);
+  const auto steps = std::max<int64_t>(std::ssize(request.sigmas) - 1, 0);
+  auto on_step = [&](const SamplerStep& step) {
+    if (watch.preview) {
+      const LatentShape shape = shape_of(request.latent.samples);
+      Tensor denoised = memory_.tensor(DType::kF32, {shape.batch, shape.channels, shape.height, shape.width}, "previews");
+      std::copy_n(step.denoised.data(), step.denoised.size(), denoised.data<float>());
+      watch.preview(g.model, denoised);
+    }
+    if (watch.progress) watch.progress(std::min(step.index + 1, steps), steps);
+  };
+  const SampledField done = sample_latent(
+      {.model = sampling_, .inputs = inputs(),
+       .guidance = {.kind = kind, .positive = g.positive, .middle = g.middle, .negative = g.negative, .cfg = g.cfg,
+                    .cfg_middle = g.cfg_middle, .rescale = g.model.rescale_cfg},
+       .sampler = request.sampler, .sigmas = request.sigmas, .task = task_of(request), .seed = request.noise.seed,
+       .machine = {}},
+      *this, on_step);
+  return {latent_of(request.latent, done.output), latent_of(request.latent, done.denoised)};
+}
+
+int64_t SampleWork::max_rows(int64_t height, int64_t width, int64_t tokens) const {
+  // What a row costs grows with its pixels: the widest maps and, beside them, queries and feed-forward of the deepest.
+  const int64_t bytes = row_bytes(DType::kF32, height * width * file_.config().channels * 12 + tokens * file_.config().context_dim);
+  return std::clamp<int64_t>(kActivationBytes / std::max<int64_t>(bytes, 1), 1, kMostRows);
+}
+
+void SampleWork::predict(const UnetCall& call, std::span<float> output) {
+  const LatentShape& shape = call.shape;
+  const UnetRow& first = call.rows.front();
+  const int64_t n = shape.batch, tokens = first.tokens * first.repeats;
+  const int64_t dim = std::ssize(first.context) / std::max<int64_t>(first.tokens, 1);
+  const int64_t extra = std::ssize(first.concat) / shape.plane(), adm = std::ssize(first.y);
+  std::vector<float> context, y, x(call.x.begin(), call.x.end());
+  for (const UnetRow& row : call.rows) {
+    for (int64_t k = 0; k < row.repeats; ++k) context.insert(context.end(), row.context.begin(), row.context.end());
+    y.insert(y.end(), row.y.begin(), row.y.end());
+  }
+  const int64_t channels = shape.channels + extra;
+  if (extra > 0) {
+    x.clear();
+    const auto each = static_cast<size_t>(shape.channels * shape.plane());
+    for (int64_t i = 0; i < n; ++i) {
+      const auto begin = call.x.begin() + static_cast<int64_t>(each) * i;
+      x.insert(x.end(), begin, begin + static_cast<int64_t>(each));
+      const UnetRow& row = call.rows[static_cast<size_t>(i)];
+      x.insert(x.end(), row.concat.begin(), row.concat.end());
+    }
+  }
+  const std::vector<float> timesteps(static_cast<size_t>(n), call.timestep);
+  const std::string key = fmt::format("{} {}x{}x{} {} tokens", file_.key(), n, shape.height, shape.width, tokens);
+  lane_.run(key, watch_->is_cancelled, [&](Ctx& c) {
+    const Tensor map = upload_map(c, x, n, channels, shape.height, shape.width);
+    const Tensor told = adm > 0 ? upload(c, y, {n, adm}) : Tensor();
+    const Tensor text = upload(c, context, {n, tokens, dim});
+    download_map(c, net_.forward(c, map, upload(c, timesteps, {n}), text, told), output);
+  });
+}
+
+}  // namespace hearth::diffuse

@@ -1,0 +1,36 @@
+// SampleWork: one sampling with a UNet in memory: guidance and samplers on the host, the network in the picture lane.
+#pragma once
+#include "models/diffusion/unet.h"
+#include "runtime/diffuse/model_files.h"
+#include "runtime/diffuse/picture_engine.h"
+#include "runtime/diffuse/picture_lane.h"
+#include "runtime/diffuse/sampling/guidance.h"
+
+namespace hearth::diffuse {
+
+class SampleWork final : private NoisePredictor {
+ public:
+  /// Everything outlives this.
+  SampleWork(const DiffusionFile& file, const Unet& net, ModelSampling sampling, PictureLane& lane, Residency& memory)
+      : file_(file), net_(net), sampling_(std::move(sampling)), lane_(lane), memory_(memory) {}
+
+  Sampled run(const SampleRequest& request, const Watch& watch);
+
+ private:
+  int64_t max_rows(int64_t height, int64_t width, int64_t tokens) const override;
+  void predict(const UnetCall& call, std::span<float> output) override;
+
+  LatentTask task_of(const SampleRequest& request) const;
+  Latent latent_of(const Latent& like, const Field& values) const;
+  UnetInputs inputs() const;
+  void check_request(const SampleRequest& request) const;
+
+  const DiffusionFile& file_;
+  const Unet& net_;
+  const ModelSampling sampling_;
+  PictureLane& lane_;
+  Residency& memory_;
+  const Watch* watch_ = nullptr;
+};
+
+}  // namespace hearth::diffuse
