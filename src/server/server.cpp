@@ -1,5 +1,6 @@
 #include "server/server.h"
 
+#include <optional>
 #include <utility>
 
 #include "core/base/log.h"
@@ -8,32 +9,25 @@
 #include "server/web/page.h"
 
 namespace hearth::server {
-namespace {
-
-http::HttpResponse page_response() {
-  http::HttpResponse out;
-  out.content_type = "text/html; charset=utf-8";
-  out.headers = {{"Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; script-src "
-                                             "'unsafe-inline'; connect-src 'self'; frame-ancestors 'none'"},
-                 {"Cache-Control", "no-cache"}};
-  out.body = start_page();
-  return out;
-}
-
-}  // namespace
-
 struct Server::Parts {
-  Parts(LanguageService& service, ServerOptions options);
+  Parts(LanguageService& service, ServerOptions options, const ComfyOptions& comfy);
   void add_own_routes(std::vector<http::Route>& routes);
 
   LanguageService& service;
   HttpMetrics metrics;
+  std::optional<ComfyService> pictures;
+  const bool has_frontend;
   std::unique_ptr<http::HttpServer> http;
 };
 
-Server::Parts::Parts(LanguageService& the_service, ServerOptions options) : service(the_service) {
+Server::Parts::Parts(LanguageService& the_service, ServerOptions options, const ComfyOptions& comfy)
+    : service(the_service), has_frontend(comfy.backend && !comfy.frontend.empty()) {
   std::vector<http::Route> routes = openai_routes(service, options.max_queue);
   add_own_routes(routes);
+  if (comfy.backend) {
+    pictures.emplace(comfy);
+    for (http::Route& route : pictures->routes()) routes.push_back(std::move(route));
+  }
   http = http::make_http_server(std::move(options), std::move(routes),
                                 [this](const http::RequestRecord& record) { metrics.add(record); });
 }
@@ -54,23 +48,27 @@ void Server::Parts::add_own_routes(std::vector<http::Route>& routes) {
                                  metrics.render(http->open_connections());
                       writer->respond(std::move(out));
                     }});
-  routes.push_back({"GET", "/", "a page that says what runs here", true,
-                    [](const http::HttpRequest&, Writer writer) { writer->respond(page_response()); }});
+  for (http::Route& route : page_routes(has_frontend)) routes.push_back(std::move(route));
 }
 
-Server::Server(LanguageService& service, ServerOptions options)
-    : parts_(std::make_unique<Parts>(service, std::move(options))) {}
+Server::Server(LanguageService& service, ServerOptions options, const ComfyOptions& comfy)
+    : parts_(std::make_unique<Parts>(service, std::move(options), comfy)) {}
 
 Server::~Server() = default;
 
 Result<void> Server::start() {
   auto started = parts_->http->start();
+  if (started && parts_->pictures) parts_->pictures->start();
   if (started) log::info("listening port={}", port());
   return started;
 }
 
 int Server::port() const { return parts_->http->port(); }
 int Server::open_connections() const { return parts_->http->open_connections(); }
-void Server::stop(double grace_s) { parts_->http->stop(grace_s); }
+
+void Server::stop(double grace_s) {
+  parts_->http->stop(grace_s);
+  if (parts_->pictures) parts_->pictures->stop();
+}
 
 }  // namespace hearth::server

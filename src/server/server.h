@@ -1,11 +1,13 @@
-// The server as an application uses it: HTTP routes of every API over one LanguageService.
-//   Server server(service, options);  server.start().value();  ...  server.stop();
-// The service must outlive the server and every request it still runs. Signals are the application's business.
+// The server as an application uses it: HTTP routes of every API over one LanguageService and, when there is one, a
+// ComfyBackend for pictures.
+//   Server server(service, options, comfy);  server.start().value();  ...  server.stop();
+// Both must outlive the server and every request it still runs. Signals are the application's business.
 #pragma once
 #include <memory>
 
 #include "core/base/result.h"
 #include "runtime/request.h"
+#include "server/comfy_service.h"
 #include "server/http/http_server.h"
 
 namespace hearth::server {
@@ -14,7 +16,8 @@ using http::ServerOptions;
 
 class Server {
  public:
-  Server(LanguageService& service, ServerOptions options);
+  /// Throws when `comfy` names a backend whose queue cannot be opened.
+  Server(LanguageService& service, ServerOptions options, const ComfyOptions& comfy = {});
   ~Server();
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
@@ -25,7 +28,8 @@ class Server {
   int port() const;
   int open_connections() const;
   /// New connections are refused at once; running requests may end within `grace_s`, then are cancelled. Returns
-  /// within grace_s + 2 seconds. Does not shut the service down.
+  /// within grace_s + 2 seconds and the time to the next cut of a running prompt, which is put back into the queue.
+  /// Does not shut the service down.
   void stop(double grace_s = 2.5);
 
  private:

@@ -52,6 +52,14 @@ HttpResponse options_answer(const HttpRequest& request, const std::string& metho
 }
 
 HttpResponse no_route(const HttpRequest& request, const Router& router, const std::string& methods) {
+  const bool is_comfy = request.path.starts_with("/api/") || request.path.starts_with("/internal/");
+  if (methods.empty() && is_comfy) {
+    HttpResponse out;
+    out.status = 404;
+    out.content_type = "text/plain; charset=utf-8";
+    out.body = "404: Not Found";
+    return out;
+  }
   if (methods.empty()) return refuse(404, fmt::format("no such route: {}; there are {}", request.path, router.list()));
   auto response = refuse(405, fmt::format("{} is not possible here, allowed: {}", request.method, methods));
   response.headers.emplace_back("Allow", methods);
@@ -71,14 +79,15 @@ Admission admit(HttpRequest& request, const Router& router, const ServerOptions&
   split_absolute_target(target, host);
   size_t question = target.find('?');
   if (question != target.npos) request.query = target.substr(question + 1);
-  auto path = decode_path(target.substr(0, question));
+  const std::string_view raw_path = target.substr(0, question);
+  auto path = decode_path(raw_path);
   if (!path) {
     out.answer = refuse(400, "the path has a bad percent escape");
     return out;
   }
   request.path = std::move(*path);
 
-  RouteMatch match = router.match(request.method, request.path);
+  RouteMatch match = router.match(request.method, raw_path);
   // No browser speaks HTTP/1.0, so a probe without a Host is no rebinding attack.
   bool checks_host = is_loopback && (request.is_http11 || !host.empty());
   bool is_open = match.route && match.route->is_open;
@@ -94,7 +103,8 @@ Admission admit(HttpRequest& request, const Router& router, const ServerOptions&
     out.answer = options_answer(request, methods, !out.cors_origin.empty());
   } else if (match.route) {
     out.route = match.route;
-    request.rest = match.rest;
+    request.rest = std::move(match.rest);
+    request.params = std::move(match.params);
   } else {
     out.answer = no_route(request, router, methods);
   }

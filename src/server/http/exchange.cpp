@@ -53,6 +53,11 @@ std::string Exchange::finish_stream() {
   return framing_ == Framing::kChunked ? std::string(kLastChunk) : "";
 }
 
+void Exchange::upgraded() {
+  status_ = 101;
+  head_sent_ = is_answered_ = true;
+}
+
 void Exchange::record(const RequestObserver& observer, bool was_aborted) {
   const bool is_unheard = request.method.empty() && status_ == 0;
   if (std::exchange(is_recorded_, true) || is_unheard) return;

@@ -28,6 +28,8 @@ class Exchange {
   std::string start_stream(HttpResponse head);
   std::string stream_text(std::string_view text) const;
   std::string finish_stream();
+  /// The connection becomes a WebSocket.
+  void upgraded();
 
   bool head_sent() const { return head_sent_; }
   bool is_answered() const { return is_answered_; }

@@ -97,6 +97,29 @@ TEST(Router, MatchesExactlyOrByPrefix) {
   EXPECT_TRUE(router.match("GET", "/v2").allowed.empty());
 }
 
+TEST(Router, TakesSegmentsAsTheyWereSent) {
+  Router router({{"GET", "/userdata/{file}", ""}, {"POST", "/userdata/{file}/move/{dest}", ""}, {"GET", "/*", ""}});
+  RouteMatch match = router.match("GET", "/userdata/workflows%2Fa%20b.json");
+  EXPECT_EQ(match.route->pattern, "/userdata/{file}");
+  EXPECT_EQ(match.params, std::vector<std::string>{"workflows/a b.json"});
+  match = router.match("POST", "/userdata/a%2Fb/move/c%2Fd");
+  EXPECT_EQ(match.params, (std::vector<std::string>{"a/b", "c/d"}));
+  match = router.match("GET", "/userdata/workflows/a.json");  // two segments: another route's
+  EXPECT_EQ(match.route->pattern, "/*");
+  EXPECT_EQ(match.rest, "userdata/workflows/a.json");
+  EXPECT_EQ(router.match("GET", "/userdata/").route->pattern, "/*");
+  EXPECT_EQ(router.match("GET", "/%75serdata/x").route->pattern, "/userdata/{file}");
+  EXPECT_EQ(router.match("GET", "/").route, nullptr);
+}
+
+TEST(Router, ReadsQueries) {
+  EXPECT_EQ(query_value("a=1&b=x%20y+z&c", "b"), "x y z");
+  EXPECT_EQ(query_value("a=1", "b", "other"), "other");
+  EXPECT_TRUE(has_query_value("a=1&c", "c"));
+  EXPECT_FALSE(has_query_value("", "a"));
+  EXPECT_EQ(query_value("a=%zz", "a"), "%zz");
+}
+
 TEST(Router, DecodesPaths) {
   EXPECT_EQ(decode_path("/a%2Fb%20c"), "/a/b c");
   for (const char* path : {"/%", "/%2", "/%zz", "/%00"}) EXPECT_FALSE(decode_path(path)) << path;

@@ -2,6 +2,8 @@
 //
 //   kIdle -> kHeader -> kBody -> kHandling -> kIdle ... or kLinger -> closed
 //
+// An upgraded request takes its socket along to a websocket::Session and leaves a closed Connection behind.
+//
 // One read is outstanding in every state: while a handler works it notices the client hanging up and keeps pipelined
 // bytes for later. One deadline timer follows the state; a second one watches that the client takes what is written.
 #include "server/http/http_server.h"
@@ -14,6 +16,7 @@
 #include <mutex>
 #include <optional>
 #include <thread>
+#include <unordered_map>
 #include <unordered_set>
 
 #include <boost/asio.hpp>
@@ -28,6 +31,7 @@
 #include "server/http/outbox.h"
 #include "server/http/reply.h"
 #include "server/http/router.h"
+#include "server/websocket/session.h"
 
 namespace hearth::http {
 namespace {
@@ -50,6 +54,10 @@ SteadyClock::duration seconds(double value) {
   return std::chrono::duration_cast<SteadyClock::duration>(std::chrono::duration<double>(value));
 }
 
+bool is_upgrade(const HttpRequest& request) {
+  return is_same_name(find_header(request.headers, "upgrade"), "websocket");
+}
+
 class Connection;
 
 // What all connections share. Outlives the server object while an engine still holds a writer.
@@ -66,6 +74,7 @@ struct Core {
 
   // Network thread only.
   std::unordered_set<Connection*> connections;
+  std::unordered_map<websocket::Session*, std::shared_ptr<websocket::Session>> sessions;
   bool is_draining = false;
 
   std::atomic<int> open{0};
@@ -73,6 +82,10 @@ struct Core {
   std::condition_variable all_closed;
   bool takes_posts = true;  // under mutex; false once nobody runs `io` any more
 
+  void count_closed() {
+    std::lock_guard lock(mutex);
+    if (--open == 0) all_closed.notify_all();
+  }
   bool on_network_thread() { return io.get_executor().running_in_this_thread(); }
 
   template <class Work>
@@ -132,6 +145,8 @@ class Connection final : public ReplyTarget, public std::enable_shared_from_this
   void expect_body();
   void dispatch_request();
   void run_handler();
+  void upgrade();
+  int64_t body_limit() const;
   void send_response(HttpResponse response);
   void refuse_and_close(int status, std::string message);
   void send(std::string_view text);
@@ -283,7 +298,7 @@ void Connection::parse_failed(error_code failure) {
     return refuse_and_close(431, fmt::format("the header is longer than {} bytes", core_->options.max_header_bytes));
   }
   if (failure == beast::http::error::body_limit) {
-    return refuse_and_close(413, fmt::format("the body is longer than {} bytes", core_->options.max_body_bytes));
+    return refuse_and_close(413, fmt::format("the body is longer than {} bytes", body_limit()));
   }
   refuse_and_close(400, fmt::format("this is not HTTP/1.1: {}", failure.message()));
 }
@@ -316,15 +331,20 @@ void Connection::on_header() {
     exchange_->cors_origin = std::move(admission.cors_origin);
   }
   uint64_t length = parser_->content_length().value_or(0);
-  if (!exchange_->early_answer && length > static_cast<uint64_t>(core_->options.max_body_bytes)) {
-    exchange_->early_answer = error_response(api::http_error(
-        413, fmt::format("the body has {} bytes, the limit is {}", length, core_->options.max_body_bytes)));
+  if (!exchange_->early_answer && length > static_cast<uint64_t>(body_limit())) {
+    exchange_->early_answer = error_response(
+        api::http_error(413, fmt::format("the body has {} bytes, the limit is {}", length, body_limit())));
   }
   if (!parser_->is_done()) expect_body();
 }
 
+int64_t Connection::body_limit() const {
+  const Route* route = exchange_->route;
+  return route && route->max_body_bytes > 0 ? route->max_body_bytes : core_->options.max_body_bytes;
+}
+
 void Connection::expect_body() {
-  uint64_t limit = static_cast<uint64_t>(core_->options.max_body_bytes);
+  uint64_t limit = static_cast<uint64_t>(body_limit());
   std::string_view expect = find_header(exchange_->request.headers, "expect");
   if (!exchange_->early_answer && !expect.empty() && expect != "100-continue" && expect != "100-Continue") {
     exchange_->early_answer = error_response(api::http_error(417, "the only expectation understood is 100-continue"));
@@ -350,6 +370,8 @@ void Connection::dispatch_request() {
   arm(core_->options.request_timeout_s);
   if (exchange_->early_answer) {
     send_response(std::move(*exchange_->early_answer));
+  } else if (exchange_->route->websocket && is_upgrade(exchange_->request)) {
+    return upgrade();
   } else {
     run_handler();
   }
@@ -535,8 +557,41 @@ void Connection::close() {
   write_deadline_.cancel();
   silence_timer_.cancel();
   core_->connections.erase(this);
-  std::lock_guard lock(core_->mutex);
-  if (--core_->open == 0) core_->all_closed.notify_all();
+  core_->count_closed();
+}
+
+// ---- WebSockets ----
+
+// The session counts as an open connection in this one's place.
+void Connection::upgrade() {
+  // A client must wait for the answer to its handshake before it sends more, and have read what it asked for before.
+  if (buffer_.size() > 0 || reading_ || write_pending_) {
+    return refuse_and_close(400, "a WebSocket handshake must be the only request under way");
+  }
+  exchange_->upgraded();
+  record();
+  state_ = State::kClosed;
+  deadline_.cancel();
+  core_->connections.erase(this);
+  error_code failure;
+  const bool is_v6 = socket_.local_endpoint(failure).protocol() == tcp::v6();
+  const int descriptor = failure ? -1 : socket_.release(failure);
+  if (failure) return core_->count_closed();
+  auto session = websocket::make_session({.io = core_->io, .descriptor = descriptor, .is_v6 = is_v6,
+                                          .request = exchange_->request, .accept = exchange_->route->websocket,
+                                          .dispatch = [core = core_](std::function<void()> work) {
+                                            core->dispatch(std::move(work));
+                                          },
+                                          .closed = [core = core_](websocket::Session* gone) {
+                                            core->sessions.erase(gone);
+                                            core->count_closed();
+                                          },
+                                          .max_unsent_bytes = static_cast<size_t>(
+                                              core_->options.max_socket_unsent_bytes),
+                                          .silence_s = core_->options.socket_silence_s,
+                                          .write_timeout_s = core_->options.write_timeout_s});
+  core_->sessions.emplace(session.get(), session);
+  session->start();
 }
 
 // ---- The server ----
@@ -665,9 +720,17 @@ void BeastServer::stop(double grace_s) {
     acceptor_.close(ignored);
     retry_.cancel();
   });
+  auto each_session = [this](void (websocket::Session::*work)()) {
+    core_->post([this, work] {
+      const auto all = core_->sessions;
+      for (const auto& [key, session] : all) ((*session).*work)();
+    });
+  };
   each([](Connection& connection) { connection.drain(); });
+  each_session(&websocket::Session::go_away);
   if (!wait_closed(grace_s)) {
     each([](Connection& connection) { connection.abort(AbortReason::kStopping); });
+    each_session(&websocket::Session::drop);
     if (!wait_closed(kAbortSeconds)) each([](Connection& connection) { connection.close(); });
   }
   core_->post([this] { work_.reset(); });

@@ -13,24 +13,10 @@
 
 #include "api/common/error.h"
 #include "core/base/result.h"
+#include "server/http/request.h"
+#include "server/websocket/websocket.h"
 
 namespace hearth::http {
-
-using Headers = std::vector<std::pair<std::string, std::string>>;
-
-/// First value of a header, compared without case; "" when absent.
-std::string_view find_header(const Headers& headers, std::string_view name);
-
-struct HttpRequest {
-  std::string method, target;  // target as sent, path and query from it
-  std::string path, query;     // path percent-decoded
-  Headers headers;
-  std::string body;
-  std::string remote;          // "127.0.0.1:54321"
-  std::string id;              // X-Request-Id: the client's when sane, else made here
-  std::string rest;            // what the route's trailing "*" matched
-  bool is_http11 = true;
-};
 
 struct HttpResponse {
   int status = 200;
@@ -72,12 +58,16 @@ class ResponseWriter {
 
 using Handler = std::function<void(const HttpRequest&, std::shared_ptr<ResponseWriter>)>;
 
+/// A pattern is matched segment by segment against the path as it was sent, still percent-encoded: "{name}" takes one
+/// segment (which may hold an encoded slash), a trailing "*" any rest of at least one byte.
 struct Route {
-  std::string method;    // "GET" also answers HEAD
-  std::string pattern;   // "/v1/models", or with a trailing "*" for any rest: "/v1/models/*"
-  std::string help;      // one line for the list that a 404 gives
-  bool is_open = false;  // needs no API key
+  std::string method;          // "GET" also answers HEAD
+  std::string pattern;         // "/v1/models", "/history/{id}", "/v1/models/*"
+  std::string help;            // one line for readers; empty: left out of the list that a 404 gives
+  bool is_open = false;        // needs no API key
   Handler handler;
+  int64_t max_body_bytes = 0;  // 0: the server's
+  websocket::Accept websocket{};  // what an upgrade of this route opens; empty: it is a plain request
 };
 
 struct ServerOptions {
@@ -87,11 +77,13 @@ struct ServerOptions {
   int64_t max_body_bytes = int64_t{32} << 20;
   int64_t max_header_bytes = 32 << 10;
   int64_t max_unsent_bytes = 4 << 20;
+  int64_t max_socket_unsent_bytes = 64 << 20;  // likewise of a WebSocket, where whole pictures may wait
   double header_timeout_s = 10;    // from a request's first byte (or the connect) to the end of its header
   double body_timeout_s = 60;      // from the header's end to the body's
   double idle_timeout_s = 75;      // kept-alive connections without a request
   double write_timeout_s = 30;     // without the client taking a byte
   double request_timeout_s = 0;    // from the body's end to the answer's; 0: none
+  double socket_silence_s = 5;     // a WebSocket without a message for this long says something
   double stream_keep_alive_s = 12;  // a stream silent for this long gets a comment; proxies cut at 30 or 60; 0: never
   int max_connections = 512;
   int max_queue = 256;             // generations in flight, waiting ones included

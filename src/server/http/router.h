@@ -12,12 +12,14 @@ namespace hearth::http {
 struct RouteMatch {
   const Route* route = nullptr;  // null: see allowed
   std::string rest;              // what "*" matched
+  std::vector<std::string> params;   // what {name} segments matched
   std::vector<std::string> allowed;  // methods of this path; empty: no such path
 };
 
 class Router {
  public:
   explicit Router(std::vector<Route> routes) : routes_(std::move(routes)) {}
+  /// `path` as it was sent; its escapes must be good (see decode_path). The first route that fits answers.
   RouteMatch match(std::string_view method, std::string_view path) const;
   /// "GET /health, GET /v1/models, ..." for a 404.
   std::string list() const;

@@ -29,16 +29,22 @@ bool is_clean(std::string_view text) {
 std::string_view reason_phrase(int status) {
   switch (status) {
     case 200: return "OK";
+    case 101: return "Switching Protocols";
     case 204: return "No Content";
+    case 206: return "Partial Content";
+    case 304: return "Not Modified";
     case 400: return "Bad Request";
     case 401: return "Unauthorized";
     case 403: return "Forbidden";
     case 404: return "Not Found";
     case 405: return "Method Not Allowed";
     case 408: return "Request Timeout";
+    case 409: return "Conflict";
     case 413: return "Content Too Large";
     case 415: return "Unsupported Media Type";
+    case 416: return "Range Not Satisfiable";
     case 417: return "Expectation Failed";
+    case 426: return "Upgrade Required";
     case 429: return "Too Many Requests";
     case 431: return "Request Header Fields Too Large";
     case 499: return "Client Closed Request";
@@ -77,7 +83,7 @@ std::string render_head(const HttpResponse& response, HeadOptions options) {
   for (const auto& [name, value] : response.headers) {
     if (is_clean(name) && is_clean(value)) out += fmt::format("{}: {}\r\n", name, value);
   }
-  if (response.status != 204) {
+  if (response.status != 204 && response.status != 304) {
     out += fmt::format("Content-Type: {}\r\n", response.content_type);
     if (options.framing == Framing::kLength) out += fmt::format("Content-Length: {}\r\n", response.body.size());
     if (options.framing == Framing::kChunked) out += "Transfer-Encoding: chunked\r\n";

@@ -1,88 +1,69 @@
 #include "server/web/page.h"
 
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include <fmt/format.h>
+
+// The files of web/, put into the program by hearth_embed() in src/CMakeLists.txt.
+namespace hearth::embedded {
+std::string_view page_html();
+std::string_view page_script();
+std::string_view page_style();
+}  // namespace hearth::embedded
+
 namespace hearth::server {
 namespace {
 
-// The script writes through textContent only, so a model's name can never become markup.
-constexpr const char* kPage = R"html(<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>Hearth</title>
-<style>
-:root{color-scheme:light dark;--line:#8884}
-body{font:15px/1.5 system-ui,sans-serif;max-width:52rem;margin:2rem auto;padding:0 1rem}
-h1{margin:0}h2{margin:2rem 0 .5rem;font-size:1.1rem}
-table{border-collapse:collapse;width:100%}td,th{text-align:left;padding:.3rem .6rem;border-bottom:1px solid var(--line)}
-pre{background:#8882;padding:.8rem;border-radius:6px;overflow:auto}
-input{font:inherit;padding:.2rem .4rem}.bar{height:.6rem;background:#8883;border-radius:3px}
-.bar div{height:100%;background:#c60;border-radius:3px;width:0}
-</style></head><body>
-<h1>Hearth</h1>
-<p id="state">asking the server&hellip;</p>
-<p id="keyrow" hidden>This server wants an API key: <input id="key" type="password" autocomplete="off"></p>
-<h2>Models</h2>
-<table><thead><tr><th>name</th><th>architecture</th><th>context</th><th>memory</th></tr></thead>
-<tbody id="models"></tbody></table>
-<h2>Memory</h2>
-<div class="bar"><div id="used"></div></div><p id="memory"></p>
-<table><tbody id="leases"></tbody></table>
-<h2>Call it</h2>
-<pre id="curl"></pre>
-<pre id="python"></pre>
-<p>Also: <code>GET /v1/models</code>, <code>POST /v1/completions</code>,
-<code>GET /metrics</code>, <code>GET /health</code>.</p>
-<script>
-const el = id => document.getElementById(id);
-const size = n => n >= 2**30 ? (n / 2**30).toFixed(2) + " GiB" : (n / 2**20).toFixed(1) + " MiB";
-const ask = path => fetch(path, {headers: el("key").value ? {authorization: "Bearer " + el("key").value} : {}});
-function rows(body, lines) {
-  body.replaceChildren(...lines.map(cells => {
-    const row = document.createElement("tr");
-    for (const cell of cells) row.appendChild(document.createElement("td")).textContent = cell;
-    return row;
-  }));
+// Everything comes from this server; pictures may also be blobs made from what the WebSocket brought.
+constexpr const char* kPolicy =
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self' ws: wss:; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+constexpr std::string_view kIcon =
+    "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 16 16\"><path fill=\"#d9601a\" "
+    "d=\"M8 0c1 3 5 5 5 10a5 5 0 0 1-10 0c0-2 1-3 2-4 0 1 1 2 1 2 1-2 0-5 2-8z\"/></svg>";
+
+std::string tag_of(std::string_view text) {
+  uint64_t hash = 0xcbf29ce484222325ULL;  // FNV-1a: the tag tells versions apart, it proves nothing
+  for (unsigned char byte : text) hash = (hash ^ byte) * 0x100000001b3ULL;
+  return fmt::format("\"{:016x}\"", hash);
 }
-function examples(model) {
-  const base = location.origin + "/v1";
-  el("curl").textContent = `curl ${base}/chat/completions -H "Content-Type: application/json" -d '{
-  "model": "${model}",
-  "messages": [{"role": "user", "content": "Say hello."}]
-}'`;
-  el("python").textContent = `from openai import OpenAI
-client = OpenAI(base_url="${base}", api_key="unused")
-answer = client.chat.completions.create(
-    model="${model}", messages=[{"role": "user", "content": "Say hello."}])
-print(answer.choices[0].message.content)`;
+
+bool has_tag(std::string_view list, std::string_view tag) { return list == "*" || list.find(tag) != list.npos; }
+
+http::Route file_route(const char* path, const char* help, const char* type, std::string_view text) {
+  auto answer = [type, text, tag = tag_of(text)](const http::HttpRequest& request,
+                                                 const std::shared_ptr<http::ResponseWriter>& writer) {
+    http::HttpResponse out;
+    out.content_type = type;
+    // no-cache: asked for each time, sent only when another version of the program has another file.
+    out.headers = {{"Content-Security-Policy", kPolicy}, {"Cache-Control", "no-cache"}, {"ETag", tag},
+                   {"X-Content-Type-Options", "nosniff"}, {"Referrer-Policy", "no-referrer"}};
+    if (has_tag(http::find_header(request.headers, "if-none-match"), tag)) {
+      out.status = 304;
+    } else {
+      out.body = text;
+    }
+    writer->respond(std::move(out));
+  };
+  return {"GET", path, help, true, std::move(answer)};
 }
-function gauge(text, name) {
-  const line = text.split("\n").find(l => l.startsWith(name + " "));
-  return line ? Number(line.slice(name.length + 1)) : 0;
-}
-async function refresh() {
-  try {
-    const listed = await ask("/v1/models");
-    el("keyrow").hidden = listed.status !== 401;
-    if (!listed.ok) { el("state").textContent = "the server answers " + listed.status; return; }
-    const models = (await listed.json()).data;
-    rows(el("models"), models.map(m => [m.id, m.meta.architecture || "", m.context_length || "",
-                                        m.meta.is_loaded ? size(m.meta.resident_bytes) : "not loaded"]));
-    examples(models.length ? models[0].id : "model");
-    const text = await (await ask("/metrics")).text();
-    const leased = gauge(text, "hearth_memory_leased_bytes"), budget = gauge(text, "hearth_memory_budget_bytes");
-    el("used").style.width = (budget ? Math.min(100, 100 * leased / budget) : 0) + "%";
-    el("memory").textContent = size(leased) + " leased of " + size(budget);
-    const lease = /^hearth_lease_bytes\{pool="(.*)",holder="(.*)"\} (\d+)$/gm;
-    rows(el("leases"), [...text.matchAll(lease)].map(m => [m[1], m[2], size(Number(m[3]))]));
-    el("state").textContent = gauge(text, "hearth_requests_running") + " running, " +
-      gauge(text, "hearth_requests_waiting") + " waiting, " +
-      gauge(text, "hearth_generated_tokens_total") + " tokens so far";
-  } catch (error) { el("state").textContent = "the server does not answer"; }
-}
-examples("model"); refresh(); setInterval(refresh, 3000);
-</script></body></html>
-)html";
 
 }  // namespace
 
-std::string start_page() { return kPage; }
+std::vector<http::Route> page_routes(bool has_frontend) {
+  constexpr const char* kHtml = "text/html; charset=utf-8";
+  std::vector<http::Route> routes;
+  if (!has_frontend) routes.push_back(file_route("/", "the page", kHtml, embedded::page_html()));
+  routes.push_back(file_route("/hearth", "the page, also beside another frontend", kHtml, embedded::page_html()));
+  routes.push_back(file_route("/hearth/app.js", "", "text/javascript; charset=utf-8", embedded::page_script()));
+  routes.push_back(file_route("/hearth/style.css", "", "text/css; charset=utf-8", embedded::page_style()));
+  routes.push_back(file_route("/favicon.ico", "", "image/svg+xml", kIcon));
+  return routes;
+}
 
 }  // namespace hearth::server
