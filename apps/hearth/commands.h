@@ -17,6 +17,8 @@ using Action = std::function<int()>;
 
 Action add_serve(CLI::App& app, Common& common);
 Action add_chat(CLI::App& app, Common& common);
+Action add_imagine(CLI::App& app, Common& common);
+Action add_workflow(CLI::App& app, Common& common);
 Action add_pull(CLI::App& app, Common& common);
 Action add_models(CLI::App& app, Common& common);
 Action add_config(CLI::App& app, Common& common);

@@ -44,8 +44,10 @@ int main(int argc, char** argv) {
     CLI::App* parser = nullptr;
     app::Action action = {};
   } commands[] = {
-      {"serve", "Serve models over the OpenAI API", app::add_serve},
+      {"serve", "Serve models over the OpenAI and ComfyUI APIs", app::add_serve},
       {"chat", "Talk to a model in the terminal", app::add_chat},
+      {"imagine", "Draw a picture, or a batch of them, from words", app::add_imagine},
+      {"workflow", "Check and run ComfyUI workflows", app::add_workflow},
       {"pull", "Download or install a model", app::add_pull},
       {"models", "List, show and remove installed models", app::add_models},
       {"config", "Check, show or print an example configuration", app::add_config},

@@ -1,14 +1,18 @@
-// hearth serve: the HTTP server over the engine, until SIGINT or SIGTERM.
+// hearth serve: the HTTP server over the language models and the picture studio, until SIGINT or SIGTERM.
 #include <algorithm>
 #include <limits>
 
 #include <fmt/format.h>
 
 #include "commands.h"
+#include "core/base/files.h"
 #include "core/base/log.h"
 #include "core/base/units.h"
 #include "host.h"
+#include "machine/memory.h"
+#include "picture_host.h"
 #include "server/server.h"
+#include "server/workflow_backend.h"
 #include "stop_signals.h"
 
 namespace hearth::app {
@@ -17,7 +21,7 @@ namespace {
 constexpr double kDrainSeconds = 2.5;  // what remains of a 5 s stop goes to freeing memory
 
 struct ServeOptions {
-  std::string host, device = "auto", preload;
+  std::string host, device = "auto", preload, frontend;
   std::optional<int> port, threads;
   std::vector<std::string> models;
 };
@@ -27,6 +31,7 @@ Flags flags_of(const ServeOptions& options) {
   if (!options.host.empty()) flags.emplace_back("server.host", options.host);
   if (options.port) flags.emplace_back("server.port", std::to_string(*options.port));
   if (options.threads) flags.emplace_back("llm.threads", std::to_string(*options.threads));
+  if (!options.frontend.empty()) flags.emplace_back("pictures.frontend", options.frontend);
   return flags;
 }
 
@@ -68,6 +73,34 @@ bool load_first(Engine& engine, const std::string& preload, const std::vector<Mo
   return !signals.came();
 }
 
+// Models for words and for pictures give way to each other where they share a pool.
+void share_memory(Engine& engine, PictureHost& pictures, Host& host) {
+  if (&pictures.memory() != &host.memory()) return;
+  engine.set_make_room([&] { return pictures.engine().make_room(); });
+  pictures.engine().set_make_room([&](int64_t) { return engine.make_room(); });
+}
+
+comfy::SystemFacts system_facts(Host& host, PictureHost& pictures) {
+  const machine::HostMemory memory = machine::read_host_memory();
+  const governor::Budget& budget = pictures.memory().budget();
+  const int64_t total = memory.total_bytes.value_or(0);
+  comfy::DeviceFacts device;
+  device.memory_kind = host.choice().caps.is_integrated ? "unified" : "host";
+  device.pool_bytes = std::min(total, memory.cgroup_limit_bytes.value_or(total));
+  device.grantable_bytes = budget.free_bytes();
+  device.budget_bytes = budget.limit_bytes();
+  device.leased_bytes = budget.leased_bytes();
+  return {.ram_total = total, .ram_free = memory.available_bytes.value_or(0), .devices = {std::move(device)},
+          .argv = {"hearth", "serve"}, .version = HEARTH_VERSION};
+}
+
+server::ComfyOptions comfy_options(const config::Pictures& pictures, server::ComfyBackend& backend) {
+  const fs::path user = pictures.user_dir.empty() ? fs::path(default_pictures_folder()) / "user" : pictures.user_dir;
+  make_folders(user).value();
+  return {.backend = &backend, .database = user / "hearth.sqlite", .user_folder = user, .frontend = pictures.frontend,
+          .max_upload_bytes = pictures.max_upload_bytes};
+}
+
 void warn_of_missing_default(const std::string& name, const std::vector<ModelSpec>& models) {
   const bool is_there = std::any_of(models.begin(), models.end(),
                                     [&](const ModelSpec& spec) { return spec.answers_to(name); });
@@ -90,8 +123,12 @@ int serve(const Common& common, const ServeOptions& options) {
   warn_of_missing_default(host.config().llm.default_model, models);
 
   Engine engine(host.engine_options(models), host.memory());
+  PictureHost pictures(host, picture_places(host.config().pictures), &engine.executor());
+  share_memory(engine, pictures, host);
+  server::WorkflowBackend backend(pictures.studio(), [&] { return system_facts(host, pictures); });
   const config::Server& asked = host.config().server;
-  server::Server server(engine, server_options(asked, most_generations(asked, models)));
+  server::Server server(engine, server_options(asked, most_generations(asked, models)),
+                        comfy_options(host.config().pictures, backend));
   const std::stop_callback give_up_loading(signals.token(), [&] { engine.cancel_loads(); });
   server.start().value();
   if (load_first(engine, options.preload, models, signals)) {
@@ -113,6 +150,7 @@ Action add_serve(CLI::App& app, Common& common) {
   app.add_option("--device", options->device, "auto, cpu, cuda or cuda:N")->capture_default_str();
   app.add_option("--threads", options->threads, "CPU threads (default: one per core)");
   app.add_option("-m,--model", options->models, "Also offer this model: a file or folder; may be repeated");
+  app.add_option("--frontend", options->frontend, "Serve this built ComfyUI frontend at / instead of the own page");
   app.add_option("--preload", options->preload, "Load this model at start instead of at its first request");
   return [options, &common] { return serve(common, *options); };
 }

@@ -1,0 +1,362 @@
+// hearth imagine: a picture, or a batch of them, from words. Composes the prompt graph that a client would queue and runs
+// it in this process, so that the picture is the one the server would make, with its workflow inside.
+#include <algorithm>
+#include <chrono>
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <iostream>
+#include <random>
+
+#include <unistd.h>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "commands.h"
+#include "core/base/files.h"
+#include "core/base/log.h"
+#include "core/base/nearest.h"
+#include "core/base/units.h"
+#include "formats/json/json.h"
+#include "imagine_batch.h"
+#include "machine/memory.h"
+#include "picture_host.h"
+#include "picture_progress.h"
+
+namespace hearth::app {
+namespace {
+
+struct ImagineOptions {
+  std::string prompt, output, model, negative, size, sampler, scheduler, preset, init, mask, from, seeds, folder;
+  std::vector<std::string> loras, grid;
+  std::optional<int64_t> steps, batch, vae_tile;
+  std::optional<double> cfg, denoise, rescale_cfg;
+  std::optional<uint64_t> seed;
+  std::optional<int> threads;
+  bool is_quiet = false, shows_no_preview = false;
+};
+
+std::atomic<bool> stop_asked{false};  // set by the signal handler: the one thing a handler may touch
+
+void catch_interrupt() {
+  struct sigaction action {};
+  action.sa_handler = [](int) { stop_asked = true; };
+  sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGTERM, &action, nullptr);
+}
+
+// A name of the list, or a path whose folder then joins it. Returns the name.
+std::string name_of_file(workflow::Places& places, const char* kind, const std::string& asked, const char* flag) {
+  const std::vector<std::string> known = places.models.list(kind);
+  if (std::find(known.begin(), known.end(), asked) != known.end()) return asked;
+  for (const std::string& name : known) {
+    if (fs::path(name).stem() == asked || fs::path(name).filename() == asked) return name;
+  }
+  if (fs::exists(asked)) {
+    const fs::path whole = fs::canonical(asked);
+    places.models.add_folder(kind, whole.parent_path().string(), true);
+    return whole.filename().string();
+  }
+  const std::string nearest = nearest_name(asked, known);
+  throw Error(Code::kNotFound,
+              fmt::format("{} {}: neither a file nor one of the {} known{}", flag, asked, kind,
+                          !nearest.empty() ? ", did you mean '" + nearest + "'?"
+                          : known.empty()  ? "; there are none in " + fmt::format("{}", fmt::join(places.models.folders(kind), ", "))
+                                           : "; there are " + fmt::format("{}", fmt::join(known, ", "))));
+}
+
+std::string choose_checkpoint(workflow::Places& places, const std::string& asked, const config::Config& config) {
+  const std::string& wanted = asked.empty() ? config.pictures.default_model : asked;
+  if (!wanted.empty()) return name_of_file(places, "checkpoints", wanted, asked.empty() ? "pictures.default_model" : "--model");
+  const std::vector<std::string> known = places.models.list("checkpoints");
+  if (known.size() == 1) return known.front();
+  if (known.empty()) {
+    throw Error(Code::kNotFound, fmt::format("no picture model is installed: put a checkpoint into {}, name a file with "
+                                             "--model, or set pictures.comfyui_dir to a ComfyUI folder",
+                                             places.models.folders("checkpoints").front()));
+  }
+  throw Error(Code::kInvalidArgument, fmt::format("which model? name one with --model or pictures.default_model: {}",
+                                                  fmt::join(known, ", ")));
+}
+
+// A picture of the user's as a name that nodes read: a copy in the temp folder.
+std::string stage_picture(const workflow::Places& places, const std::string& file, const char* flag) {
+  if (!fs::is_regular_file(file)) throw Error(Code::kNotFound, fmt::format("{} {}: there is no such file", flag, file));
+  const fs::path copy = fs::path(places.temp) / (std::string(flag + 2) + fs::path(file).extension().string());
+  fs::copy_file(file, copy, fs::copy_options::overwrite_existing);
+  return copy.filename().string() + " [temp]";
+}
+
+void apply_preset(workflow::PictureOptions& o, const config::Preset& preset) {
+  if (preset.steps) o.steps = *preset.steps;
+  if (preset.cfg) o.cfg = *preset.cfg;
+  if (preset.sampler) o.sampler = *preset.sampler;
+  if (preset.scheduler) o.scheduler = *preset.scheduler;
+  if (preset.batch) o.batch = *preset.batch;
+  if (preset.negative) o.negative = *preset.negative;
+  if (preset.width) o.width = *preset.width;
+  if (preset.height) o.height = *preset.height;
+  if (preset.vae_tile) o.vae_tile = *preset.vae_tile;
+}
+
+void apply_flags(workflow::PictureOptions& o, const ImagineOptions& options) {
+  o.prompt = options.prompt;
+  if (!options.negative.empty()) o.negative = options.negative;
+  if (options.steps) o.steps = *options.steps;
+  if (options.cfg) o.cfg = *options.cfg;
+  if (!options.sampler.empty()) o.sampler = options.sampler;
+  if (!options.scheduler.empty()) o.scheduler = options.scheduler;
+  if (options.batch) o.batch = *options.batch;
+  if (options.denoise) o.denoise = *options.denoise;
+  if (options.vae_tile) o.vae_tile = *options.vae_tile;
+  if (options.rescale_cfg) o.rescale_cfg = *options.rescale_cfg;
+  if (!options.size.empty()) set_option(o, "size", options.size);
+  o.seed = options.seed ? *options.seed : std::random_device()();
+}
+
+// NAME or NAME:STRENGTH.
+workflow::PictureOptions::Lora parse_lora(workflow::Places& places, const std::string& text) {
+  workflow::PictureOptions::Lora lora;
+  std::string file = text;
+  const size_t colon = text.rfind(':');
+  if (colon != text.npos && colon + 1 < text.size()) {
+    char* end = nullptr;
+    lora.strength = std::strtod(text.c_str() + colon + 1, &end);
+    if (*end == '\0') file = text.substr(0, colon);
+    else lora.strength = 1;
+  }
+  lora.name = name_of_file(places, "loras", file, "--lora");
+  return lora;
+}
+
+// A folder of this run for what nodes write; gone with it.
+class Staging {
+ public:
+  explicit Staging(const fs::path& beside) : folder_(beside / fmt::format(".hearth-{}", ::getpid())) {
+    make_folders(folder_).value();
+  }
+  ~Staging() {
+    std::error_code ignored;
+    fs::remove_all(folder_, ignored);
+  }
+  const fs::path& folder() const { return folder_; }
+
+ private:
+  fs::path folder_;
+};
+
+struct Run {
+  std::vector<std::string> files;  // what was saved, in the staging folder
+  double seconds = 0;
+};
+
+class Imaginer {
+ public:
+  Imaginer(const Common& common, const ImagineOptions& options)
+      : options_(options), host_(config_of(common, options), "cpu"),
+        staging_(options.folder.empty() ? parent_of(options.output) : make_folder(options.folder)),
+        places_(picture_places(host_.config().pictures, staging_.folder().string())) {}
+
+  int run() {
+    workflow::PictureOptions base = base_options();
+    pictures_ = std::make_unique<PictureHost>(host_, std::move(places_), nullptr);
+    use_native_size(base);
+    return options_.from.empty() && options_.seeds.empty() && options_.grid.empty() ? run_one(base) : run_batch(base);
+  }
+
+ private:
+  static config::Config config_of(const Common& common, const ImagineOptions& options) {
+    Flags flags;
+    if (options.threads) flags.emplace_back("llm.threads", std::to_string(*options.threads));
+    return read_config(common.config_file, flags);
+  }
+  static fs::path parent_of(const std::string& output) {
+    const fs::path parent = fs::path(output).parent_path();
+    return parent.empty() ? fs::path(".") : parent;
+  }
+  static fs::path make_folder(const std::string& folder) {
+    make_folders(folder).value();
+    return folder;
+  }
+
+  workflow::PictureOptions base_options() {
+    workflow::PictureOptions base;
+    base.width = base.height = 0;
+    apply_preset(base, preset_named(host_.config(), options_.preset));
+    apply_flags(base, options_);
+    base.checkpoint = choose_checkpoint(places_, options_.model, host_.config());
+    for (const std::string& lora : options_.loras) base.loras.push_back(parse_lora(places_, lora));
+    if (!options_.mask.empty() && options_.init.empty()) {
+      throw Error(Code::kInvalidArgument, "--mask says where to paint a picture over: name the picture with --init");
+    }
+    if (!options_.init.empty()) base.init = stage_picture(places_, options_.init, "--init");
+    if (!options_.mask.empty()) base.mask = stage_picture(places_, options_.mask, "--mask");
+    if (!base.init.empty() && !options_.denoise) base.denoise = base.mask.empty() ? 0.6 : 1.0;
+    return base;
+  }
+
+  // Width and height nobody chose: those of the picture to start from, or what the model was made for.
+  void use_native_size(workflow::PictureOptions& base) {
+    if (base.width > 0 && base.height > 0) return;
+    if (!options_.init.empty()) {
+      const image::Picture picture = image::decode(read_text(options_.init, int64_t{256} << 20).value()).picture;
+      base.width = picture.width / 8 * 8;
+      base.height = picture.height / 8 * 8;
+      return;
+    }
+    const workflow::Places& places = pictures_->studio().places();
+    const std::string path = places.models.resolve("checkpoints", base.checkpoint).value();
+    const diffuse::CheckpointParts parts = pictures_->engine().load_checkpoint(path, {});
+    if (!parts.model) throw Error(Code::kUnsupported, fmt::format("{} holds no picture model", path));
+    const diffuse::PictureSize native = pictures_->engine().native_size(*parts.model);
+    if (base.width <= 0) base.width = native.width;
+    if (base.height <= 0) base.height = native.height;
+  }
+
+  Run draw(const workflow::PictureOptions& options) {
+    Value prompt = workflow::compose_picture(options);
+    const workflow::Verdict verdict = pictures_->studio().check(prompt);
+    if (!verdict.is_valid) throw Error(Code::kInvalidArgument, problem_of(verdict));
+    PictureProgress progress(options_.shows_no_preview ? TerminalPictures::kNone : terminal_pictures(), options_.is_quiet);
+    const auto start = std::chrono::steady_clock::now();
+    workflow::JobResult done = pictures_->studio().run("imagine", prompt, verdict.outputs, Value::object(), progress,
+                                                       stop_asked);
+    if (done.end == workflow::JobResult::End::kInterrupted) throw Error(Code::kCancelled, "stopped; nothing was written");
+    if (done.end == workflow::JobResult::End::kError) throw Error(Code::kInternal, progress.error());
+    Run run{.files = {}, .seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count()};
+    for (const auto& [id, ui] : done.outputs.as_object()) {
+      const Value* images = ui.find("images");
+      for (size_t i = 0; images && i < images->as_list().size(); ++i) {
+        run.files.push_back((staging_.folder() / images->as_list()[i].at("filename").as_string()).string());
+      }
+    }
+    return run;
+  }
+
+  static std::string problem_of(const workflow::Verdict& verdict) {
+    for (const auto& [id, node] : verdict.node_errors.as_object()) {
+      for (const Value& error : node.at("errors").as_list()) {
+        return error.at("message").as_string() + ": " + error.at("details").as_string();
+      }
+    }
+    return verdict.error.at("message").as_string();
+  }
+
+  // The staged PNG under the name that was asked for, in the format its ending says.
+  void deliver(const std::string& staged, const fs::path& to) const {
+    const std::string ending = to.extension().string();
+    if (ending == ".jpg" || ending == ".jpeg" || ending == ".webp") {
+      const image::Picture picture = image::decode(read_text(staged, int64_t{1} << 30).value()).picture;
+      write_text(to, ending == ".webp" ? image::encode_webp(picture, {.is_lossless = true})
+                                       : image::encode_jpeg(picture, 95)).value();
+    } else {
+      rename_durably(staged, to).value();
+    }
+  }
+
+  int run_one(const workflow::PictureOptions& options) {
+    const Run run = draw(options);
+    const fs::path output = options_.output.empty() ? "picture.png" : options_.output;
+    for (size_t i = 0; i < run.files.size(); ++i) {
+      fs::path to = output;
+      if (run.files.size() > 1) {
+        to.replace_filename(fmt::format("{}-{}{}", output.stem().string(), i + 1, output.extension().string()));
+      }
+      deliver(run.files[i], to);
+      std::cout << to.string() << '\n';
+    }
+    if (!options_.is_quiet) {
+      std::cerr << fmt::format("seed {}, {}x{}, {} steps, {}, peak memory {}\n", options.seed, options.width,
+                               options.height, options.steps, format_duration(run.seconds),
+                               format_bytes(machine::read_process_memory().peak_bytes));
+    }
+    return 0;
+  }
+
+  int run_batch(const workflow::PictureOptions& base) {
+    if (options_.folder.empty()) throw Error(Code::kInvalidArgument, "a batch needs a folder: add --out DIR");
+    std::vector<workflow::PictureOptions> prompts{base};
+    if (!options_.from.empty()) prompts = read_prompts(options_.from, base);
+    std::vector<GridAxis> grid;
+    for (const std::string& axis : options_.grid) grid.push_back(parse_axis(axis));
+    std::vector<uint64_t> seeds;
+    if (!options_.seeds.empty()) seeds = parse_seeds(options_.seeds);
+    const std::vector<BatchItem> items = expand(prompts, grid, seeds);
+    const std::vector<bool> finished = finished_items(options_.folder, items);
+
+    const auto left = std::count(finished.begin(), finished.end(), false);
+    const auto start = std::chrono::steady_clock::now();
+    int64_t drawn = 0;
+    for (size_t i = 0; i < items.size(); ++i) {
+      if (finished[i]) continue;
+      const Run run = draw(items[i].options);
+      deliver(run.files.at(0), fs::path(options_.folder) / items[i].file);
+      append_manifest(manifest_entry(items[i], run.seconds));
+      ++drawn;
+      const double each = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() / static_cast<double>(drawn);
+      if (!options_.is_quiet) {
+        std::cerr << fmt::format("{}/{}  {}  {:.2f} s each, {} left\n", i + 1, items.size(), items[i].file, each,
+                                 format_duration(each * static_cast<double>(left - drawn)));
+      }
+    }
+    write_contact_sheet(options_.folder, items, 8, 256);
+    std::cout << fmt::format("{} pictures in {}, {} of them new\n", items.size(), options_.folder, drawn);
+    return 0;
+  }
+
+  void append_manifest(const Value& entry) const {
+    Result<OutFile> file = OutFile::open(fs::path(options_.folder) / "manifest.jsonl", OutFile::Start::kAtEnd);
+    if (!file) throw file.error();
+    const std::string line = json::write(entry) + "\n";
+    file->write(line.data(), line.size()).value();
+    file->finish().value();
+  }
+
+  const ImagineOptions& options_;
+  Host host_;
+  Staging staging_;
+  workflow::Places places_;
+  std::unique_ptr<PictureHost> pictures_;
+};
+
+}  // namespace
+
+Action add_imagine(CLI::App& app, Common& common) {
+  auto o = std::make_shared<ImagineOptions>();
+  app.add_option("prompt", o->prompt, "What to draw; (word:1.3) weighs a word, embedding:NAME uses a textual inversion");
+  app.add_option("-o,--output", o->output, "File to write, .png, .jpg or .webp (default: picture.png)");
+  app.add_option("-m,--model", o->model, "Checkpoint: a name of the checkpoints folder or a file");
+  app.add_option("-n,--negative", o->negative, "What not to draw");
+  app.add_option("-p,--preset", o->preset, "Settings to start from: balanced, batch, quality or one of [presets]");
+  app.add_option("--size", o->size, "WIDTHxHEIGHT in pixels (default: the preset's, else the model's)");
+  app.add_option("--steps", o->steps, "Denoising steps")->check(CLI::Range(1, 10000));
+  app.add_option("--cfg", o->cfg, "Guidance scale")->check(CLI::Range(0.0, 100.0));
+  app.add_option("--rescale-cfg", o->rescale_cfg, "Tames high guidance scales, 0 to 1")->check(CLI::Range(0.0, 1.0));
+  app.add_option("--sampler", o->sampler, "Sampler, such as euler or dpmpp_2m");
+  app.add_option("--scheduler", o->scheduler, "Schedule of noise levels, such as karras or normal");
+  app.add_option("--seed", o->seed, "Same seed, same picture (default: a random one, which is printed)");
+  app.add_option("--batch", o->batch, "Pictures to draw together")->check(CLI::Range(1, 4096));
+  app.add_option("--lora", o->loras, "LoRA to apply, NAME or NAME:STRENGTH; may be repeated");
+  app.add_option("--init", o->init, "Picture to start from");
+  app.add_option("--mask", o->mask, "Where to paint the --init picture over: white is new");
+  app.add_option("--denoise", o->denoise, "How much of --init is drawn anew, 0 to 1 (default: 0.6, with --mask 1)")
+      ->check(CLI::Range(0.0, 1.0));
+  app.add_option("--vae-tile", o->vae_tile, "Decode pieces of this many pixels; 0: whole pictures while memory allows")
+      ->check(CLI::Range(0, 4096));
+  app.add_option("--from", o->from, "Prompts from a .txt, .csv or .jsonl file, for a batch into --out");
+  app.add_option("--grid", o->grid, "One axis of a batch, such as steps=20,30; may be repeated");
+  app.add_option("--seeds", o->seeds, "Seeds of a batch, such as 1..8 or 3,5,9");
+  app.add_option("--out", o->folder, "Folder of a batch; one that was stopped goes on where it was");
+  app.add_option("--threads", o->threads, "CPU threads (default: one per core)");
+  app.add_flag("-q,--quiet", o->is_quiet, "Print file names only");
+  app.add_flag("--no-preview", o->shows_no_preview, "Do not show the picture in the terminal while it is drawn");
+  return [o, &common] {
+    if (o->prompt.empty() && o->from.empty()) throw Error(Code::kInvalidArgument, "what to draw? Give a prompt or --from FILE");
+    log::set_level(common.log_level == "info" ? "warn" : common.log_level);
+    catch_interrupt();
+    return Imaginer(common, *o).run();
+  };
+}
+
+}  // namespace hearth::app

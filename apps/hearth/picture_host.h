@@ -1,0 +1,42 @@
+// PictureHost: what a subcommand that makes pictures needs: folders, memory, the engine and the studio, gathered once
+// from the configuration.
+#pragma once
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "host.h"
+#include "workflow/studio.h"
+
+namespace hearth::app {
+
+/// Folders of pictures as configured, made where they are missing; `staging`, if given, stands for output and temp.
+workflow::Places picture_places(const config::Pictures& pictures, const std::string& staging = "");
+
+/// $XDG_DATA_HOME/hearth/pictures, else ~/.local/share/hearth/pictures.
+std::string default_pictures_folder();
+
+/// A preset by name, or the configured default for "". kNotFound names those there are.
+const config::Preset& preset_named(const config::Config& config, const std::string& name);
+
+class PictureHost {
+ public:
+  /// `host` outlives this. `shared` is the executor of the language models, used when both run on the CPU; null: one of
+  /// its own.
+  PictureHost(Host& host, workflow::Places places, Executor* shared);
+
+  workflow::Studio& studio() { return *studio_; }
+  diffuse::PictureEngine& engine() { return *engine_; }
+  governor::LeasedAllocator& memory() { return *memory_; }
+  const std::string& pool() const { return memory_->budget().pool(); }
+
+ private:
+  std::unique_ptr<governor::Budget> own_budget_;  // beside a GPU with memory of its own
+  std::unique_ptr<governor::LeasedAllocator> own_memory_;
+  governor::LeasedAllocator* memory_;
+  std::unique_ptr<Executor> own_executor_;
+  std::unique_ptr<diffuse::PictureEngine> engine_;
+  std::unique_ptr<workflow::Studio> studio_;
+};
+
+}  // namespace hearth::app
