@@ -94,11 +94,25 @@ comfy::SystemFacts system_facts(Host& host, PictureHost& pictures) {
           .argv = {"hearth", "serve"}, .version = HEARTH_VERSION};
 }
 
-server::ComfyOptions comfy_options(const config::Pictures& pictures, server::ComfyBackend& backend) {
+Value preset_list(const config::Config& config) {
+  Value list = Value::list();
+  auto or_null = [](const auto& value) { return value ? Value(*value) : Value(nullptr); };
+  for (const config::Preset& p : config.presets) {
+    list.push(Value::object({{"name", p.name}, {"steps", or_null(p.steps)}, {"cfg", or_null(p.cfg)},
+                             {"sampler", or_null(p.sampler)}, {"scheduler", or_null(p.scheduler)},
+                             {"batch", or_null(p.batch)}, {"width", or_null(p.width)}, {"height", or_null(p.height)},
+                             {"negative", p.negative.value_or("")}, {"note", p.note},
+                             {"is_default", p.name == config.pictures.default_preset}}));
+  }
+  return list;
+}
+
+server::ComfyOptions comfy_options(const config::Config& config, server::ComfyBackend& backend) {
+  const config::Pictures& pictures = config.pictures;
   const fs::path user = pictures.user_dir.empty() ? fs::path(default_pictures_folder()) / "user" : pictures.user_dir;
   make_folders(user).value();
   return {.backend = &backend, .database = user / "hearth.sqlite", .user_folder = user, .frontend = pictures.frontend,
-          .max_upload_bytes = pictures.max_upload_bytes};
+          .max_upload_bytes = pictures.max_upload_bytes, .presets = preset_list(config)};
 }
 
 void warn_of_missing_default(const std::string& name, const std::vector<ModelSpec>& models) {
@@ -128,7 +142,7 @@ int serve(const Common& common, const ServeOptions& options) {
   server::WorkflowBackend backend(pictures.studio(), [&] { return system_facts(host, pictures); });
   const config::Server& asked = host.config().server;
   server::Server server(engine, server_options(asked, most_generations(asked, models)),
-                        comfy_options(host.config().pictures, backend));
+                        comfy_options(host.config(), backend));
   const std::stop_callback give_up_loading(signals.token(), [&] { engine.cancel_loads(); });
   server.start().value();
   if (load_first(engine, options.preload, models, signals)) {

@@ -206,6 +206,7 @@ constexpr Variable kOtherVariables[] = {
     {"HEARTH_GGUF", "GGUF files that tests read, separated by colons."},
     {"HEARTH_TEST_*", "Further inputs and outputs of tests."},
     {"HEARTH_FUZZ_*", "Settings of the fuzz runs, such as HEARTH_FUZZ_SECONDS."},
+    {"HEARTH_BIND", "The address that deploy/compose.yaml publishes the server on."},
     {"HEARTH_UPDATE_DOCS", "Set: tests write the generated tables of docs/ anew."},
 };
 

@@ -32,6 +32,7 @@ struct ComfyParts {
   HostPool& files;
   int64_t max_upload_bytes = 0;
   std::filesystem::path frontend;  // "": none is served
+  std::string presets;             // JSON list
 };
 
 class RouteList {

@@ -2,6 +2,7 @@
 
 #include "api/comfy/frames.h"
 #include "core/base/log.h"
+#include "formats/json/json.h"
 #include "server/files/contained_path.h"
 
 namespace hearth::server {
@@ -19,7 +20,8 @@ ComfyService::ComfyService(const ComfyOptions& options)
     : backend_(*options.backend), hub_(comfy::server_features(options.max_upload_bytes)),
       logs_([this](const Value& entry) { hub_.send_logs(log_message(entry)); }), events_(hub_, logs_),
       user_(options.user_folder), queue_(options.database, backend_, events_),
-      parts_{backend_, queue_, hub_, logs_, uploads_, user_, files_, options.max_upload_bytes, options.frontend} {
+      parts_{backend_, queue_, hub_, logs_, uploads_, user_, files_, options.max_upload_bytes, options.frontend,
+             json::write(options.presets)} {
   hub_.set_remaining(queue_.remaining());
   empty_temp();
 }

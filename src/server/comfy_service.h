@@ -15,6 +15,7 @@ struct ComfyOptions {
   std::filesystem::path user_folder;  // settings and files of the frontend
   std::filesystem::path frontend;     // a built frontend to serve at /; "": none
   int64_t max_upload_bytes = int64_t{100} << 20;
+  Value presets = Value::list();      // GET /hearth/presets: what the page offers
 };
 
 class ComfyService {

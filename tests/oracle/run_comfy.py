@@ -8,10 +8,14 @@ encoders and VAE are configured from the tensors' shapes, and a UNet of unknown 
 """
 import argparse
 import asyncio
+import importlib.abc
+import importlib.machinery
+import importlib.util
 import json
 import pathlib
 import sys
 import time
+import types
 
 
 def parse_options():
@@ -25,8 +29,36 @@ def parse_options():
     return parser.parse_args()
 
 
+class Absent(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Stands for packages of video and sound, which ComfyUI imports but no workflow here uses, where they are missing."""
+
+    PACKAGES = ("av", "torchaudio")
+
+    class Module(types.ModuleType):
+        def __getattr__(self, name):
+            if name.startswith("__"):
+                raise AttributeError(name)
+            return type(name, (), {})
+
+    def __init__(self):
+        self.missing = [name for name in self.PACKAGES if importlib.util.find_spec(name) is None]
+
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in self.missing:
+            return importlib.machinery.ModuleSpec(name, self, is_package=True)
+        return None
+
+    def create_module(self, spec):
+        return self.Module(spec.name)
+
+    def exec_module(self, module):
+        pass
+
+
 def start(comfy):
     """ComfyUI's modules, set to the CPU and float32."""
+    import torchvision  # noqa: F401  it can do without av by itself
+    sys.meta_path.append(Absent())
     sys.path.insert(0, comfy)
     sys.argv = ["run_comfy", "--cpu", "--force-fp32", "--fp32-vae", "--fp32-text-enc"]
     import comfy.options

@@ -19,8 +19,6 @@ from PIL import Image, ImageDraw
 TEMPLATES = pathlib.Path(__file__).parent / "comfy_workflows"
 # Workflows of one family only; the others are run on both.
 ONLY = {"inpaint_model": "sd1", "refiner": "sdxl"}
-# Their noise is drawn while sampling, by euler_ancestral, dpmpp_sde and dpmpp_2m_sde.
-STOCHASTIC = ("empty_negative", "inpaint", "sampler_custom_advanced")
 
 
 def templates(family):

@@ -90,6 +90,37 @@ def test_killed_servers_resume(tmp_path):
     assert server.stop() == 0
 
 
+def test_a_hundred_jobs_and_many_kills(tmp_path):
+    """Every job ends exactly once, and every file the history names opens, wherever the server was cut off."""
+    source = random.Random(9)
+    server = FakeComfy(tmp_path)
+    blocker = server.queue(node("Wait"), "owner")
+    ids = [server.queue(DEFAULT, "owner") for _ in range(100)]
+    kills = 0
+    while len(server.get("/history")) < 101 and kills < 200:
+        socket = server.socket("owner")
+        server.post(f"/api/jobs/{blocker}/cancel", {})
+        left = source.randrange(400)
+        while left > 0 and len(server.get("/queue")["queue_pending"]) > 0:
+            socket.read()
+            left -= source.randrange(1, 40)
+        server.kill()
+        kills += 1
+        server = FakeComfy(tmp_path)
+    history = server.get("/history")
+    assert kills > 3 and sorted(history) == sorted([blocker, *ids])
+    assert server.get("/prompt")["exec_info"]["queue_remaining"] == 0
+    for prompt_id in ids:
+        entry = history[prompt_id]
+        if entry["status"]["completed"]:
+            image = entry["outputs"]["9"]["images"][0]
+            assert Image.open(tmp_path / "output" / image["filename"]).size == (8, 8)
+        else:
+            assert entry["status"]["messages"][0][1]["exception_type"] == "hearth.InterruptedByCrash"
+    assert sum(history[prompt_id]["status"]["completed"] for prompt_id in ids) > 90
+    assert server.stop() == 0
+
+
 def test_a_job_that_kills_the_server_twice_ends(tmp_path):
     server = FakeComfy(tmp_path)
     first, crash, good = [server.queue(node(name)) for name in ("Wait", "Crash", "SaveImage")]

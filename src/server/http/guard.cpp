@@ -7,6 +7,8 @@
 
 #include <fmt/format.h>
 
+#include "server/http/router.h"
+
 namespace hearth::http {
 namespace {
 
@@ -42,15 +44,31 @@ std::string without_default_port(std::string_view authority) {
   return out;
 }
 
-std::string_view given_key(const Headers& headers) {
+// Pictures, WebSockets and foreign frontends of a page cannot send headers of their own; a cookie goes by itself, and the
+// checks of origin keep other sites from using it.
+std::string cookie_key(const Headers& headers) {
+  std::string_view rest = find_header(headers, "cookie");
+  constexpr std::string_view kName = "hearth_key=";
+  while (!rest.empty()) {
+    const size_t end = std::min(rest.find(';'), rest.size());
+    std::string_view pair = rest.substr(0, end);
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+    while (pair.starts_with(' ')) pair.remove_prefix(1);
+    if (pair.starts_with(kName)) return decode_path(pair.substr(kName.size())).value_or("");
+  }
+  return "";
+}
+
+std::string given_key(const Headers& headers) {
   std::string_view bearer = find_header(headers, "authorization");
   constexpr std::string_view kScheme = "bearer ";
   if (bearer.size() > kScheme.size() && lower(bearer.substr(0, kScheme.size())) == kScheme) {
     bearer.remove_prefix(kScheme.size());
     while (bearer.starts_with(' ')) bearer.remove_prefix(1);
-    return bearer;
+    return std::string(bearer);
   }
-  return find_header(headers, "x-api-key");
+  const std::string_view named = find_header(headers, "x-api-key");
+  return named.empty() ? cookie_key(headers) : std::string(named);
 }
 
 }  // namespace
@@ -68,14 +86,15 @@ bool is_allowed_origin(std::string_view origin, const ServerOptions& options) {
 }
 
 std::optional<api::ApiError> refuse_host(const GuardInput& input, const ServerOptions& options) {
-  if (!input.is_loopback) return std::nullopt;
+  if (!input.is_loopback && options.allowed_hosts.empty()) return std::nullopt;
   std::string name = host_name(input.host);
   if (is_loopback_name(name)) return std::nullopt;
   for (const std::string& allowed : options.allowed_hosts) {
     if (allowed == "*" || lower(allowed) == name) return std::nullopt;
   }
-  return api::http_error(403, fmt::format("host '{}' is not this server's: it listens on loopback only and answers to "
-                                          "localhost; add the name to allowed_hosts to use it", shown(name)));
+  return api::http_error(403, fmt::format("host '{}' is not this server's: it answers to localhost{}; add the name to "
+                                          "allowed_hosts to use it", shown(name),
+                                          input.is_loopback ? " and listens on loopback only" : " and allowed_hosts"));
 }
 
 std::optional<api::ApiError> refuse_origin(const GuardInput& input, const ServerOptions& options) {
@@ -90,7 +109,8 @@ std::optional<api::ApiError> refuse_origin(const GuardInput& input, const Server
   }
   if (find_header(*input.headers, "sec-fetch-site") != "cross-site") return std::nullopt;
   // Following a link to the start page shows it and reads nothing.
-  bool follows_link = input.path == "/" && input.method == "GET" &&
+  const bool is_page = input.path == "/" || input.path == "/hearth";
+  bool follows_link = is_page && input.method == "GET" &&
                       find_header(*input.headers, "sec-fetch-mode") == "navigate";
   if (follows_link) return std::nullopt;
   return api::http_error(403, "requests from pages of other sites are refused: add their origin to allowed_origins");
@@ -98,7 +118,7 @@ std::optional<api::ApiError> refuse_origin(const GuardInput& input, const Server
 
 std::optional<api::ApiError> refuse_key(const GuardInput& input, const ServerOptions& options) {
   if (options.api_key.empty() || input.is_open_route) return std::nullopt;
-  std::string_view key = given_key(*input.headers);
+  const std::string key = given_key(*input.headers);
   if (equal_in_constant_time(key, options.api_key)) return std::nullopt;
   return api::http_error(401, key.empty() ? "this server wants an API key: send 'Authorization: Bearer <key>'"
                                           : "the API key is wrong");

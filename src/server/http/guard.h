@@ -1,9 +1,10 @@
 // Who may speak to the server: checks on the header alone, before a body is read. Pure functions.
 //
 // * Bound to loopback, only loopback names and allowed_hosts are taken as Host: a foreign name that resolves to
-//   127.0.0.1 (DNS rebinding) gets 403.
+//   127.0.0.1 (DNS rebinding) gets 403. Bound elsewhere the same holds as soon as allowed_hosts names some.
 // * A browser page of another origin is refused (403) unless its origin is allowed.
-// * With an API key, every route that is not open wants "Authorization: Bearer <key>" or "x-api-key: <key>" (401).
+// * With an API key, every route that is not open wants "Authorization: Bearer <key>", "x-api-key: <key>" or the cookie
+//   hearth_key (401).
 #pragma once
 #include <optional>
 #include <string>

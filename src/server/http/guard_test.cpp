@@ -33,7 +33,25 @@ TEST(Guard, LoopbackAnswersToItsOwnNames) {
   for (const char* host : {"evil.example", "localhost.evil.example", "", "127.0.0.1.evil.example", "10.0.0.1"}) {
     EXPECT_EQ(status(host), 403) << host;
   }
-  EXPECT_EQ(status("evil.example", false), 200);
+  EXPECT_EQ(status("evil.example", false), 403) << "allowed_hosts counts on every address";
+  EXPECT_EQ(status("box.local", false), 200);
+  options.allowed_hosts.clear();
+  EXPECT_EQ(status("evil.example", false), 200) << "nobody said which names are ours";
+}
+
+TEST(Guard, TheKeyMayComeAsACookie) {
+  ServerOptions options;
+  options.api_key = "s3cr;t";
+  auto status = [&](Headers headers) {
+    auto refused = refuse_key({"GET", "/view", "localhost", &headers}, options);
+    return refused ? refused->status : 200;
+  };
+  EXPECT_EQ(status({{"Cookie", "a=b; hearth_key=s3cr%3Bt; c=d"}}), 200);
+  EXPECT_EQ(status({{"Cookie", "hearth_key=s3cr%3Bt"}}), 200);
+  EXPECT_EQ(status({{"Cookie", "xhearth_key=s3cr%3Bt"}}), 401);
+  EXPECT_EQ(status({{"Cookie", "hearth_key=other"}}), 401);
+  EXPECT_EQ(status({{"Cookie", "hearth_key=%"}}), 401);
+  EXPECT_EQ(status({{"x-api-key", "wrong"}, {"Cookie", "hearth_key=s3cr%3Bt"}}), 401) << "headers come first";
 }
 
 TEST(Guard, PagesOfOtherOriginsAreRefused) {
