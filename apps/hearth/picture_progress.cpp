@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include "api/openai/images.h"
 #include "core/base/units.h"
 
 namespace hearth::app {
@@ -15,20 +16,6 @@ namespace {
 
 bool contains(const char* text, std::string_view part) {
   return text && std::string_view(text).find(part) != std::string_view::npos;
-}
-
-std::string base64(std::string_view bytes) {
-  constexpr std::string_view kAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string out;
-  out.reserve((bytes.size() + 2) / 3 * 4);
-  for (size_t i = 0; i < bytes.size(); i += 3) {
-    uint32_t word = 0;
-    for (size_t k = 0; k < 3; ++k) word = word << 8 | (i + k < bytes.size() ? static_cast<uint8_t>(bytes[i + k]) : 0);
-    for (size_t k = 0; k < 4; ++k) {
-      out += k <= bytes.size() - i ? kAlphabet[word >> (18 - 6 * k) & 63] : '=';
-    }
-  }
-  return out;
 }
 
 // The nearest pixel; previews are small and soft anyway.
@@ -55,7 +42,7 @@ std::string draw_blocks(const image::Picture& picture, int columns, int& rows) {
 
 std::string draw_kitty(const std::string& png) {
   constexpr size_t kPiece = 4096;  // bytes of base64 the protocol takes at once
-  const std::string text = base64(png);
+  const std::string text = openai::to_base64(png);
   std::string out;
   for (size_t i = 0; i < text.size(); i += kPiece) {
     const bool is_last = i + kPiece >= text.size();
@@ -88,7 +75,7 @@ std::string draw_in_terminal(const image::Picture& given, TerminalPictures how, 
   rows = 16;
   const std::string png = image::encode_png(picture);
   if (how == TerminalPictures::kKitty) return draw_kitty(png);
-  return fmt::format("\x1b]1337;File=inline=1;height={};size={}:{}\a\n", rows, png.size(), base64(png));
+  return fmt::format("\x1b]1337;File=inline=1;height={};size={}:{}\a\n", rows, png.size(), openai::to_base64(png));
 }
 
 PictureProgress::PictureProgress(TerminalPictures how, bool is_quiet)

@@ -139,7 +139,7 @@ int serve(const Common& common, const ServeOptions& options) {
   Engine engine(host.engine_options(models), host.memory());
   PictureHost pictures(host, picture_places(host.config().pictures), &engine.executor());
   share_memory(engine, pictures, host);
-  server::WorkflowBackend backend(pictures.studio(), [&] { return system_facts(host, pictures); });
+  server::WorkflowBackend backend(pictures.studio(), host.config(), [&] { return system_facts(host, pictures); });
   const config::Server& asked = host.config().server;
   server::Server server(engine, server_options(asked, most_generations(asked, models)),
                         comfy_options(host.config(), backend));

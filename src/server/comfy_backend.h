@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "api/comfy/system.h"
+#include "api/openai/images.h"
 #include "server/queue/job_runner.h"
 #include "workflow/files/places.h"
 #include "workflow/graph/validate.h"
@@ -22,6 +23,10 @@ class ComfyBackend : public JobRunner {
   /// {class: info}, or an empty object for a class that is not there.
   virtual Value object_info(std::string_view class_name) = 0;
   virtual comfy::SystemFacts system() = 0;
+  /// The prompt graph of POST /v1/images/generations. Throws Error: an unknown model or preset, no model at all.
+  virtual Value compose(const openai::ImageCall& call, uint64_t seed) {
+    throw Error(Code::kUnsupported, "this server draws no pictures from words alone");
+  }
   /// Lives as long as the backend.
   virtual const workflow::Places& places() = 0;
 };

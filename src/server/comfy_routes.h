@@ -57,6 +57,8 @@ void add_file_routes(RouteList& routes, ComfyParts& parts);      // /view /uploa
 void add_model_routes(RouteList& routes, ComfyParts& parts);     // /models /experiment/models /embeddings
 void add_system_routes(RouteList& routes, ComfyParts& parts);    // /ws /object_info /system_stats and what is constant
 void add_user_routes(RouteList& routes, ComfyParts& parts);      // /users /settings /userdata
+class JobWaiters;
+void add_image_routes(RouteList& routes, ComfyParts& parts, JobWaiters& waiters);  // /v1/images/generations
 void add_frontend_routes(RouteList& routes, ComfyParts& parts);  // static files; last, it takes any path
 
 http::HttpResponse json_reply(std::string body, int status = 200);

@@ -19,7 +19,7 @@ websocket::Message log_message(const Value& entry) {
 ComfyService::ComfyService(const ComfyOptions& options)
     : backend_(*options.backend), hub_(comfy::server_features(options.max_upload_bytes)),
       logs_([this](const Value& entry) { hub_.send_logs(log_message(entry)); }), events_(hub_, logs_),
-      user_(options.user_folder), queue_(options.database, backend_, events_),
+      user_(options.user_folder), queue_(options.database, backend_, waiters_),
       parts_{backend_, queue_, hub_, logs_, uploads_, user_, files_, options.max_upload_bytes, options.frontend,
              json::write(options.presets)} {
   hub_.set_remaining(queue_.remaining());
@@ -50,6 +50,7 @@ std::vector<http::Route> ComfyService::routes() {
   add_model_routes(routes, parts_);
   add_system_routes(routes, parts_);
   add_user_routes(routes, parts_);
+  add_image_routes(routes, parts_, waiters_);
   if (!parts_.frontend.empty()) add_frontend_routes(routes, parts_);
   return routes.take();
 }

@@ -6,6 +6,7 @@
 
 #include "server/comfy_events.h"
 #include "server/comfy_routes.h"
+#include "server/job_waiters.h"
 
 namespace hearth::server {
 
@@ -38,6 +39,7 @@ class ComfyService {
   ClientHub hub_;
   LogRing logs_;
   ComfyEvents events_;
+  JobWaiters waiters_{events_};
   UserFiles user_;
   Uploads uploads_;
   JobQueue queue_;

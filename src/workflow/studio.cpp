@@ -5,7 +5,8 @@ namespace hearth::workflow {
 Studio::Studio(diffuse::PictureEngine& engine, StudioOptions options)
     : engine_(engine), options_(std::move(options)), registry_(native_registry()), store_(options_.places),
       cache_(options_.cache_bytes), work_(picture_work(engine)),
-      services_{.pictures = work_.get(), .places = options_.places, .store = store_, .memory = engine.memory(),
+      services_{.pictures = work_.get(), .free_unused = [this] { release(/*models=*/true, /*cache=*/false); },
+                .places = options_.places, .store = store_, .memory = engine.memory(),
                 .preview_method = options_.preview_method, .writes_metadata = options_.writes_metadata} {}
 
 Verdict Studio::check(Value& prompt, const std::optional<std::vector<std::string>>& targets) const {

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Gathers the latents that ComfyUI gives for the workflows of tests/oracle/comfy_workflows on the tiny random checkpoints
-into workflow_latents.safetensors, beside this file.
+"""Gathers the latents that ComfyUI gives for the workflows of tests/oracle/comfy_workflows on the tiny random
+checkpoints into workflow_latents.safetensors, beside this file.
 
     B=build/release/bin W=/tmp/tiny
     for kind in sd1 sdxl sd1_inpaint sdxl_refiner; do $B/tiny_picture $kind $W/$kind.safetensors; done

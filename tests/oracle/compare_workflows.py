@@ -2,8 +2,9 @@
 
     python compare_workflows.py --hearth BIN FOLDER REFERENCE OUT [NAME...]
 
-FOLDER is what workflow_cases.py filled, REFERENCE what run_comfy.py wrote from it; Hearth's own results go to OUT. Prints
-the relative error of final latents (at most 1e-3) and the PSNR of pictures (above 50 dB). Needs numpy and pillow.
+FOLDER is what workflow_cases.py filled, REFERENCE what run_comfy.py wrote from it; Hearth's own results go to OUT.
+Prints the relative error of final latents (at most 1e-3) and the PSNR of pictures (above 50 dB). Needs numpy and
+pillow.
 """
 import argparse
 import json
@@ -93,7 +94,8 @@ def main():
         if options.names and path.stem not in options.names:
             continue
         try:
-            error, decibels, seconds = compare(options.hearth, options.folder, options.reference, options.out, path.stem)
+            error, decibels, seconds = compare(options.hearth, options.folder, options.reference, options.out,
+                                               path.stem)
         except (RuntimeError, OSError, AssertionError) as problem:
             failed += 1
             print(f"{path.stem:32} FAILED: {problem}", flush=True)

@@ -2,9 +2,9 @@
 
     python random_checkpoint.py sd1|sd1_inpaint|sdxl|sdxl_refiner FILE [--type F16|F32]
 
-Names and shapes are those of tests/golden/picture_models/*.shapes.txt. Every value is an 8-bit integer times a power of two
-(plus one for norms), which float16 holds exactly, so programs that compute in float32 see the same weights; activations
-stay around one through the network. Needs numpy.
+Names and shapes are those of tests/golden/picture_models/*.shapes.txt. Every value is an 8-bit integer times a power of
+two (plus one for norms), which float16 holds exactly, so programs that compute in float32 see the same weights;
+activations stay around one through the network. Needs numpy.
 """
 import argparse
 import json
@@ -40,7 +40,8 @@ def read_shapes(family):
 def shapes_of(kind):
     shapes = read_shapes(kind.removesuffix("_inpaint"))
     if kind.startswith("sd1"):  # its VAE has the shapes of SDXL's
-        shapes.update({name: shape for name, shape in read_shapes("sdxl").items() if name.startswith("first_stage_model.")})
+        vae = {name: shape for name, shape in read_shapes("sdxl").items() if name.startswith("first_stage_model.")}
+        shapes.update(vae)
     if kind == "sd1_inpaint":
         shapes["model.diffusion_model.input_blocks.0.0.weight"][1] = 9
     return shapes

@@ -2,8 +2,8 @@
 
     python run_comfy.py --comfy COMFYUI_SOURCE FOLDER OUT [NAME...]
 
-FOLDER is what workflow_cases.py filled; latents and pictures go to OUT. Runs where torch and ComfyUI's requirements are.
-ComfyUI knows models by their exact sizes; what is needed for it to take random checkpoints of any size is added here: text
+FOLDER is what workflow_cases.py filled; latents and pictures go to OUT. Runs where torch and ComfyUI's requirements
+are. ComfyUI knows models by their exact sizes; what it needs to take random checkpoints of any size is added here: text
 encoders and VAE are configured from the tensors' shapes, and a UNet of unknown sizes gets the family it looks like.
 """
 import argparse
@@ -22,7 +22,7 @@ def parse_options():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--comfy", required=True, help="ComfyUI's source tree")
     parser.add_argument("--threads", type=int, help="of torch")
-    parser.add_argument("--trace", action="store_true", help="print sizes of conditioning and of what the UNet is asked")
+    parser.add_argument("--trace", action="store_true", help="print norms of what the UNet gets and gives")
     parser.add_argument("folder", type=pathlib.Path)
     parser.add_argument("out", type=pathlib.Path)
     parser.add_argument("names", nargs="*", help="workflows (default: all)")
@@ -30,7 +30,7 @@ def parse_options():
 
 
 class Absent(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Stands for packages of video and sound, which ComfyUI imports but no workflow here uses, where they are missing."""
+    """Stands, where they are missing, for packages of video and sound: ComfyUI imports them, no workflow uses them."""
 
     PACKAGES = ("av", "torchaudio")
 
@@ -90,12 +90,16 @@ OPEN = dict(tokens="token_embedding.weight", wide="0.mlp.c_fc.weight", projectio
 
 def text_configs(sd):
     found = {}
-    for prefix in ("cond_stage_model.transformer.text_model.", "conditioner.embedders.0.transformer.text_model."):
-        found["clip_l_model_config"] = found.get("clip_l_model_config") or text_config(sd, prefix, "encoder.layers.", HF)
-    for prefix in ("conditioner.embedders.0.model.", "conditioner.embedders.1.model."):
-        found["clip_g_model_config"] = found.get("clip_g_model_config") or text_config(
-            sd, prefix, "transformer.resblocks.", OPEN)
-    return {name: config for name, config in found.items() if config}
+    for encoder, layers, names, prefixes in (
+            ("clip_l", "encoder.layers.", HF,
+             ("cond_stage_model.transformer.text_model.", "conditioner.embedders.0.transformer.text_model.")),
+            ("clip_g", "transformer.resblocks.", OPEN,
+             ("conditioner.embedders.0.model.", "conditioner.embedders.1.model."))):
+        for prefix in prefixes:
+            config = text_config(sd, prefix, layers, names)
+            if config:
+                found[encoder + "_model_config"] = config
+    return found
 
 
 def vae_config(sd):
@@ -135,7 +139,8 @@ def accept_any_size():
             sized = "encoder.conv_in.weight" in sd and "post_quant_conv.weight" in sd
             super().__init__(sd=sd, config=vae_config(sd) if sized and config is None else config, **kwargs)
             if sized:
-                self.downscale_ratio = self.upscale_ratio = 2 ** (len(vae_config(sd)["params"]["ddconfig"]["ch_mult"]) - 1)
+                levels = len(vae_config(sd)["params"]["ddconfig"]["ch_mult"])
+                self.downscale_ratio = self.upscale_ratio = 2 ** (levels - 1)
 
     text_init = comfy.clip_model.CLIPTextModel.__init__
 
@@ -180,7 +185,7 @@ class Runner:
         for name, value in prompt[node_id]["inputs"].items():
             is_link = isinstance(value, list) and len(value) == 2 and value[0] in prompt
             inputs[name] = self.node(prompt, value[0], results)[value[1]] if is_link else value
-        key = (kind, json.dumps(prompt[node_id]["inputs"], sort_keys=True)) if kind == "CheckpointLoaderSimple" else None
+        key = json.dumps(prompt[node_id], sort_keys=True) if kind == "CheckpointLoaderSimple" else None
         if key in self.loaded:
             results[node_id] = self.loaded[key]
             return results[node_id]

@@ -1,6 +1,6 @@
 """`hearth workflow run` on tiny random checkpoints gives the latents that ComfyUI gave for the same workflows, which
-tests/golden/workflow_latents.safetensors keeps: prompt weights and chunks, areas, masks, timestep ranges, LoRA, image to
-image, inpainting, sampling in two parts, the refiner, custom sampling, v-prediction."""
+tests/golden/workflow_latents.safetensors keeps: prompt weights and chunks, areas, masks, timestep ranges, LoRA, image
+to image, inpainting, sampling in two parts, the refiner, custom sampling, v-prediction."""
 import os
 import pathlib
 import subprocess

@@ -2,9 +2,9 @@
 
     python workflow_cases.py FOLDER --sd1 FILE --sdxl FILE [--inpaint FILE] [--refiner FILE] [--size 256x256]
 
-fills FOLDER with what both read: workflows/FAMILY_NAME.json, input/ (pictures and masks drawn from a seed) and models/
-(links to the checkpoints, LoRAs drawn from a seed that fit them). A workflow is a prompt in API format in which "$name",
-"$checkpoint", "$width" and so on stand for values. Needs numpy and pillow.
+fills FOLDER with what both read: workflows/FAMILY_NAME.json, input/ (pictures and masks drawn from a seed) and
+models/ (links to the checkpoints, LoRAs drawn from a seed that fit them). A workflow is a prompt in API format in
+which "$name", "$checkpoint", "$width" and so on stand for values. Needs numpy and pillow.
 """
 import argparse
 import json
@@ -38,32 +38,33 @@ def shapes_of(path):
 
 def pixels_per_latent(shapes):
     """Eight for full-size VAEs; tiny ones have fewer levels."""
-    return 2 ** sum(1 for name in shapes if name.endswith("upsample.conv.weight") and "first_stage_model.decoder" in name)
+    levels = [name for name in shapes if "first_stage_model.decoder" in name and name.endswith("upsample.conv.weight")]
+    return 2 ** len(levels)
 
 
-# Where each family's LoRAs touch the model, as trainers name it: the original's modules for SDXL, diffusers' for SD1.
-# {level1} is the first block of the UNet's second level: 4 in full-size models, which have two residual blocks a level.
-LORA = {
-    "sd1": {
-        "lora_unet_down_blocks_1_attentions_0_transformer_blocks_0_attn1_to_q": "input_blocks.{level1}.1.transformer_blocks.0.attn1.to_q",
-        "lora_unet_down_blocks_1_attentions_0_transformer_blocks_0_attn2_to_v": "input_blocks.{level1}.1.transformer_blocks.0.attn2.to_v",
-        "lora_unet_down_blocks_1_resnets_0_conv1": "input_blocks.{level1}.0.in_layers.2",
-        "lora_unet_mid_block_attentions_0_proj_in": "middle_block.1.proj_in",
-        "lora_unet_mid_block_attentions_0_transformer_blocks_0_ff_net_0_proj": "middle_block.1.transformer_blocks.0.ff.net.0.proj",
-        "lora_te_text_model_encoder_layers_0_self_attn_q_proj": "cond_stage_model.transformer.text_model.encoder.layers.0.self_attn.q_proj",
-        "lora_te_text_model_encoder_layers_1_mlp_fc1": "cond_stage_model.transformer.text_model.encoder.layers.1.mlp.fc1",
-    },
-    "sdxl": {
-        "lora_unet_input_blocks_{level1}_1_transformer_blocks_0_attn1_to_q": "input_blocks.{level1}.1.transformer_blocks.0.attn1.to_q",
-        "lora_unet_input_blocks_{level1}_1_transformer_blocks_0_attn2_to_v": "input_blocks.{level1}.1.transformer_blocks.0.attn2.to_v",
-        "lora_unet_input_blocks_{level1}_0_in_layers_2": "input_blocks.{level1}.0.in_layers.2",
-        "lora_unet_middle_block_1_proj_in": "middle_block.1.proj_in",
-        "lora_unet_middle_block_1_transformer_blocks_0_ff_net_0_proj": "middle_block.1.transformer_blocks.0.ff.net.0.proj",
-        "lora_te1_text_model_encoder_layers_1_mlp_fc1": "conditioner.embedders.0.transformer.text_model.encoder.layers.1.mlp.fc1",
-        "lora_te2_text_model_encoder_layers_0_mlp_fc2": "conditioner.embedders.1.model.transformer.resblocks.0.mlp.c_proj",
-        "lora_te2_text_model_encoder_layers_1_self_attn_out_proj": "conditioner.embedders.1.model.transformer.resblocks.1.attn.out_proj",
-    },
-}
+def lora_targets(family, shapes):
+    """Which tensors the LoRA touches, by the names trainers give them: the original's for SDXL, diffusers' for SD1."""
+    level1 = 1 + min(int(name.split(".")[3]) for name in shapes if name.endswith(".0.op.weight"))
+    block, middle = f"input_blocks.{level1}", "middle_block.1"
+    unet = {f"{block}.1.transformer_blocks.0.attn1.to_q": "down_blocks_1_attentions_0_transformer_blocks_0_attn1_to_q",
+            f"{block}.1.transformer_blocks.0.attn2.to_v": "down_blocks_1_attentions_0_transformer_blocks_0_attn2_to_v",
+            f"{block}.0.in_layers.2": "down_blocks_1_resnets_0_conv1",
+            f"{middle}.proj_in": "mid_block_attentions_0_proj_in",
+            f"{middle}.transformer_blocks.0.ff.net.0.proj": "mid_block_attentions_0_transformer_blocks_0_ff_net_0_proj"}
+    targets = {"lora_unet_" + (module.replace(".", "_") if family == "sdxl" else diffusers):
+               "model.diffusion_model." + module for module, diffusers in unet.items()}
+    layers = "text_model_encoder_layers"
+    if family == "sd1":
+        text = "cond_stage_model.transformer.text_model.encoder.layers"
+        targets[f"lora_te_{layers}_0_self_attn_q_proj"] = f"{text}.0.self_attn.q_proj"
+        targets[f"lora_te_{layers}_1_mlp_fc1"] = f"{text}.1.mlp.fc1"
+    else:
+        text = "conditioner.embedders.0.transformer.text_model.encoder.layers"
+        text_g = "conditioner.embedders.1.model.transformer.resblocks"
+        targets[f"lora_te1_{layers}_1_mlp_fc1"] = f"{text}.1.mlp.fc1"
+        targets[f"lora_te2_{layers}_0_mlp_fc2"] = f"{text_g}.0.mlp.c_proj"
+        targets[f"lora_te2_{layers}_1_self_attn_out_proj"] = f"{text_g}.1.attn.out_proj"
+    return targets
 
 
 def write_tensors(path, tensors):
@@ -86,14 +87,11 @@ def write_lora(path, family, shapes, rank=4):
     def drawn(*shape):
         return (draw.randint(-128, 128, shape) / 128).astype(np.float32)
 
-    level1 = 1 + min(int(name.split(".")[3]) for name in shapes if name.endswith(".0.op.weight"))
-    for name, target in LORA[family].items():
-        name, target = name.format(level1=level1), target.format(level1=level1)
-        full = target if target.startswith(("cond_", "conditioner")) else "model.diffusion_model." + target
-        out_dim, in_dim, *kernel = shapes[full + ".weight"]
-        fan_in = in_dim * math.prod(kernel)
+    for name, target in lora_targets(family, shapes).items():
+        out_dim, in_dim, *kernel = shapes[target + ".weight"]
+        size = np.float32(2.0 ** round(-0.5 * math.log2(in_dim * math.prod(kernel))))
         tensors[name + ".lora_down.weight"] = drawn(rank, in_dim, *kernel)
-        tensors[name + ".lora_up.weight"] = drawn(out_dim, rank, *[1] * len(kernel)) * np.float32(2.0 ** round(-0.5 * math.log2(fan_in)))
+        tensors[name + ".lora_up.weight"] = drawn(out_dim, rank, *[1] * len(kernel)) * size
         tensors[name + ".alpha"] = np.array(rank / 2, np.float32)
     write_tensors(path, tensors)
 
@@ -141,7 +139,7 @@ def link(source, to):
 
 
 def prepare(folder, checkpoints, width, height):
-    """checkpoints: {"sd1": path, "sdxl": path, "inpaint": path, "refiner": path}, any of them. Returns the workflows."""
+    """checkpoints: {"sd1": path, "sdxl": path, "inpaint": path, "refiner": path}, any of them. Gives the workflows."""
     folder = pathlib.Path(folder)
     for part in ("workflows", "input", "models/checkpoints", "models/loras"):
         (folder / part).mkdir(parents=True, exist_ok=True)
@@ -163,8 +161,7 @@ def prepare(folder, checkpoints, width, height):
                           picture=f"{family}_picture.png", mask=f"{family}_mask.png", width=width, height=height,
                           half_width=width // 2)
             template = (TEMPLATES / f"{name}.json").read_text()
-            if ("$inpaint" in template and "inpaint" not in checkpoints) or (
-                    "$refiner" in template and "refiner" not in checkpoints):
+            if any(f"${kind}" in template and kind not in checkpoints for kind in ("inpaint", "refiner")):
                 continue
             made.append(folder / "workflows" / f"{family}_{name}.json")
             made[-1].write_text(json.dumps(filled(json.loads(template), values), indent=1))

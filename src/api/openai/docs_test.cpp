@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include "api/openai/images.h"
 #include "api/openai/request.h"
 
 namespace hearth::openai {
@@ -32,8 +33,9 @@ TEST(ApiDocs, FieldTablesAreTheOnesInTheCode) {
   if (!root) GTEST_SKIP() << "HEARTH_SOURCE_DIR names the source tree; ctest sets it";
   std::string path = std::string(root) + "/docs/api.md";
   std::string page = read_file(path);
-  std::string wanted = with_table(with_table(page, "chat fields", render_fields(Endpoint::kChat)), "completion fields",
-                                  render_fields(Endpoint::kCompletion));
+  std::string wanted = with_table(page, "chat fields", render_fields(Endpoint::kChat));
+  wanted = with_table(wanted, "completion fields", render_fields(Endpoint::kCompletion));
+  wanted = with_table(wanted, "image fields", render_image_fields());
   if (std::getenv("HEARTH_UPDATE_DOCS")) std::ofstream(path) << wanted;
   EXPECT_TRUE(page == wanted || std::getenv("HEARTH_UPDATE_DOCS"))
       << "docs/api.md is out of date: run api_test with HEARTH_UPDATE_DOCS=1";

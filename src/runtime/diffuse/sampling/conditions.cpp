@@ -99,7 +99,8 @@ PreparedCondition prepare_one(const Condition& from, const ConditionContext& con
     to.told.y = std::make_shared<const std::vector<float>>(std::move(y));
   }
   if (context.inputs.is_inpaint) {
-    to.told.concat = std::make_shared<const std::vector<float>>(inpaint_channels(from, context.task, context.inputs.latent_scale));
+    auto channels = inpaint_channels(from, context.task, context.inputs.latent_scale);
+    to.told.concat = std::make_shared<const std::vector<float>>(std::move(channels));
     to.told.concat_channels = shape.channels + 1;
   }
   to.strength = from.strength;
