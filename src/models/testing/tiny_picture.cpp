@@ -220,15 +220,4 @@ Ctx PictureRig::ctx(StepObserver* observer) {
   return {.device = memory_.device(), .caps = caps_, .arena = *arena_, .pool = &pool_, .observer = observer};
 }
 
-TempFolder::TempFolder() {
-  std::string pattern = (fs::temp_directory_path() / "hearth-test-XXXXXX").string();
-  if (!::mkdtemp(pattern.data())) throw Error(Code::kIo, "cannot make a folder like " + pattern);
-  path_ = pattern;
-}
-
-TempFolder::~TempFolder() {
-  std::error_code ignored;
-  fs::remove_all(path_, ignored);
-}
-
 }  // namespace hearth::testing

@@ -8,6 +8,7 @@
 
 #include "core/base/value.h"
 #include "core/device/allocator.h"
+#include "core/testing/temp_folder.h"
 #include "models/diffusion/detect.h"
 #include "models/diffusion/unet.h"
 #include "models/load/weights.h"
@@ -96,18 +97,6 @@ class PictureRig {
   Caps caps_;
   std::unique_ptr<Arena> arena_;
   std::unique_ptr<Weights> weights_;
-};
-
-/// A folder below the system's temporary one, removed with everything in it at the end.
-class TempFolder {
- public:
-  TempFolder();
-  ~TempFolder();
-  TempFolder(const TempFolder&) = delete;
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
 };
 
 }  // namespace hearth::testing

@@ -199,17 +199,6 @@ void write_block(TensorMaker& make, const std::string& at, bool is_gemma) {
 
 }  // namespace
 
-TempFolder::TempFolder() {
-  std::string path = (std::filesystem::temp_directory_path() / "hearth-test-XXXXXX").string();
-  if (!mkdtemp(path.data())) throw Error(Code::kIo, "cannot make a folder like " + path);
-  path_ = path;
-}
-
-TempFolder::~TempFolder() {
-  std::error_code ignored;
-  std::filesystem::remove_all(path_, ignored);
-}
-
 void write_tiny_gguf(const std::string& path, const TinyGguf& options) {
   GgufWriter out;
   write_config(out, options);

@@ -5,19 +5,9 @@
 #include <cstdint>
 #include <string>
 
+#include "core/testing/temp_folder.h"
+
 namespace hearth::testing {
-
-/// A new folder under the system's temporary one, removed with everything in it when this goes away.
-class TempFolder {
- public:
-  TempFolder();
-  ~TempFolder();
-  TempFolder(const TempFolder&) = delete;
-  std::string path(const std::string& name) const { return path_ + "/" + name; }
-
- private:
-  std::string path_;
-};
 
 struct TinyGguf {
   std::string architecture = "llama";  // or "gemma3": two of three layers see a window of 24 positions
