@@ -82,6 +82,7 @@ http::HttpResponse get_userdata(ComfyParts& parts, const http::HttpRequest& requ
   const bool is_style = parts.user.relative(*path) == "user.css";
   const char* type = is_style ? "text/css; charset=utf-8" : "application/octet-stream";
   http::HttpResponse out = file_reply(request, *path, type);
+  if (is_style && out.status == 404) return {.status = 200, .content_type = type, .body = ""};  // a page asks always
   if (!is_style && out.status < 400) {
     out.headers.emplace_back("Content-Disposition", content_disposition("attachment", path->filename().string()));
   }

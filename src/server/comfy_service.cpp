@@ -1,6 +1,7 @@
 #include "server/comfy_service.h"
 
 #include "api/comfy/frames.h"
+#include "core/base/files.h"
 #include "core/base/log.h"
 #include "formats/json/json.h"
 #include "server/files/contained_path.h"
@@ -23,6 +24,8 @@ ComfyService::ComfyService(const ComfyOptions& options)
       parts_{backend_, queue_, hub_, logs_, uploads_, user_, files_, options.max_upload_bytes, options.frontend,
              json::write(options.presets)} {
   hub_.set_remaining(queue_.remaining());
+  // A frontend lists these at its start and complains when they are not there.
+  for (const char* folder : {"workflows", "subgraphs"}) make_folders(options.user_folder / folder).value();
   empty_temp();
 }
 

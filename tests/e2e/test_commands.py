@@ -12,7 +12,15 @@ from hearth_process import ROOT, Hearth, environment, free_port, model_file, pro
 # Every flag there is, so that one that gets lost, renamed or added without its help shows.
 FLAGS = {
     "": {"--help", "-h", "--version", "--config", "--log-level"},
-    "serve": {"--help", "-h", "--host", "--port", "--device", "--threads", "--model", "-m", "--preload"},
+    "serve": {"--help", "-h", "--host", "--port", "--device", "--threads", "--model", "-m", "--preload",
+              "--frontend"},
+    "imagine": {"--help", "-h", "--output", "-o", "--model", "-m", "--negative", "-n", "--preset", "-p", "--size", "--steps",
+                "--cfg", "--rescale-cfg", "--sampler", "--scheduler", "--seed", "--batch", "--lora", "--init", "--mask",
+                "--denoise", "--vae-tile", "--from", "--grid", "--seeds", "--out", "--threads", "--quiet", "-q",
+                "--no-preview"},
+    "workflow": {"--help", "-h"},
+    "workflow check": {"--help", "-h"},
+    "workflow run": {"--help", "-h", "--quiet", "-q"},
     "chat": {"--help", "-h", "--model", "-m", "--system", "-s", "--prompt", "-p", "--temperature", "--max-tokens",
              "--seed", "--device"},
     "pull": {"--help", "-h", "--as", "--file", "--sha256", "--replace", "--link"},
@@ -29,7 +37,9 @@ FLAGS = {
     "bench llm": {"--help", "-h", "--model", "-m", "--prompt", "--generate", "--parallel", "--repeat", "--threads",
                   "--device", "--quality", "--text", "--chunk", "--kl-tokens", "--json"},
 }
-SUBCOMMANDS = {"": {"serve", "chat", "pull", "models", "config", "bench"}, "models": {"list", "show", "remove"},
+SUBCOMMANDS = {"": {"serve", "chat", "imagine", "workflow", "pull", "models", "config", "bench"},
+               "models": {"list", "show", "remove"},
+               "workflow": {"check", "run"},
                "config": {"check", "show", "get", "example"}, "bench": {"llm"}}
 
 

@@ -1,4 +1,5 @@
 """The page at / in a headless Chromium: drawing, queue, gallery, chat, and what it says when something is missing."""
+import json
 import re
 
 import pytest
@@ -117,7 +118,7 @@ def test_presets_fill_the_form(driver):
     driver.choose("Preset", "quality")
     driver.open_more()
     expect(page.get_by_label("Steps")).to_have_value("30")
-    expect(page.get_by_label("CFG")).to_have_value("9")
+    expect(page.get_by_label("CFG", exact=True)).to_have_value("9")
     driver.choose("Preset", "batch")
     expect(page.get_by_label("Pictures", exact=True)).to_have_value("8")
     expect(page.get_by_label("Drawn together")).to_have_value("8")
@@ -206,6 +207,11 @@ def test_chat_streams_an_answer_and_knows_what_was_said(site, driver):
 
 def test_stop_ends_an_answer_and_the_server_hears_of_it(site, driver):
     page = driver.page
+
+    def go_on_for_ever(route):  # a real model would stop when it likes
+        route.continue_(post_data=json.dumps(route.request.post_data_json | {"ignore_eos": True}))
+
+    page.route("**/v1/chat/completions", go_on_for_ever)
     with site.slow_answer():
         driver.chat("Count to ten thousand, one number a line.")
         expect(page.locator("#chat-log .assistant")).not_to_be_empty()
