@@ -121,6 +121,30 @@ void warn_of_missing_default(const std::string& name, const std::vector<ModelSpe
   if (!name.empty() && !is_there) log::warn("llm.default_model '{}' is none of the models here", name);
 }
 
+// What the server needs for pictures; empty when they are off.
+struct PictureSide {
+  std::unique_ptr<PictureHost> host;
+  std::unique_ptr<server::WorkflowBackend> backend;
+};
+
+// A folder that cannot be written, or a queue that another server holds, costs the pictures only.
+std::unique_ptr<server::Server> make_server(Host& host, Engine& engine, const server::ServerOptions& options,
+                                            PictureSide& pictures) {
+  try {
+    pictures.host = std::make_unique<PictureHost>(host, picture_places(host.config().pictures), &engine.executor());
+    pictures.backend = std::make_unique<server::WorkflowBackend>(
+        pictures.host->studio(), host.config(), [&] { return system_facts(host, *pictures.host); });
+    auto server = std::make_unique<server::Server>(engine, options, comfy_options(host.config(), *pictures.backend));
+    share_memory(engine, *pictures.host, host);
+    return server;
+  } catch (const Error& e) {
+    if (e.code() != Code::kIo && e.code() != Code::kBusy) throw;
+    log::warn("pictures are off: {}; set the folders in [pictures], or stop the other server", e.message());
+  }
+  pictures = {};
+  return std::make_unique<server::Server>(engine, options);
+}
+
 int serve(const Common& common, const ServeOptions& options) {
   StopSignals signals;
   Host host(read_config(common.config_file, flags_of(options)), options.device);
@@ -137,12 +161,10 @@ int serve(const Common& common, const ServeOptions& options) {
   warn_of_missing_default(host.config().llm.default_model, models);
 
   Engine engine(host.engine_options(models), host.memory());
-  PictureHost pictures(host, picture_places(host.config().pictures), &engine.executor());
-  share_memory(engine, pictures, host);
-  server::WorkflowBackend backend(pictures.studio(), host.config(), [&] { return system_facts(host, pictures); });
   const config::Server& asked = host.config().server;
-  server::Server server(engine, server_options(asked, most_generations(asked, models)),
-                        comfy_options(host.config(), backend));
+  PictureSide pictures;
+  const auto made = make_server(host, engine, server_options(asked, most_generations(asked, models)), pictures);
+  server::Server& server = *made;
   const std::stop_callback give_up_loading(signals.token(), [&] { engine.cancel_loads(); });
   server.start().value();
   if (load_first(engine, options.preload, models, signals)) {

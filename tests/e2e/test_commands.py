@@ -370,3 +370,16 @@ def test_bench_quality_without_a_scored_position_is_an_error(store):
     assert few.returncode == 2 and "--kl-tokens 8" in few.stderr and few.stdout == "", few
     wide = run(store, *words, "--chunk", "100000")
     assert wide.returncode == 2 and "context" in wide.stderr, wide
+
+
+def test_words_are_served_where_pictures_cannot_be(tmp_path):
+    (tmp_path / "file").write_text("")
+    with Hearth(tmp_path, f'[pictures]\nuser_dir = "{tmp_path}/file/user"\n') as server:
+        assert any("pictures are off" in line and "file/user" in line for line in server.log)
+        assert server.request("GET", "/v1/models")[0] == 200 and server.request("GET", "/prompt")[0] == 404
+    with Hearth(tmp_path / "one", "") as first:
+        assert first.request("GET", "/prompt")[0] == 200
+        with Hearth(tmp_path / "one", "") as second:  # the queue is the first one's
+            assert any("pictures are off" in line for line in second.log)
+            assert second.request("GET", "/v1/models")[0] == 200
+        assert first.request("GET", "/prompt")[0] == 200
