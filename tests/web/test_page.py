@@ -184,6 +184,12 @@ def test_a_lost_connection_comes_back_by_itself(site, driver):
 
 def test_chat_streams_an_answer_and_knows_what_was_said(site, driver):
     page = driver.page
+
+    def answer_at_length(route):  # a real model would say as much or as little as it likes
+        route.continue_(post_data=json.dumps(route.request.post_data_json | {"ignore_eos": True, "max_tokens": 600}))
+
+    if not site.is_mock:
+        page.route("**/v1/chat/completions", answer_at_length)
     with site.slow_answer():
         driver.chat("Why is the sky blue?")
         expect(page.locator("#chat-log .assistant")).not_to_be_empty()
