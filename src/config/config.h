@@ -74,8 +74,7 @@ struct Preset {
   std::string name;
   std::optional<int> steps, batch, width, height;
   std::optional<double> cfg;
-  std::optional<std::string> sampler, scheduler, negative, precision, attention;
-  std::optional<bool> vae_slicing;
+  std::optional<std::string> sampler, scheduler, negative;
   std::optional<int> vae_tile;
   std::string note;
 };

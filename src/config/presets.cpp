@@ -7,13 +7,11 @@ std::vector<Preset> shipped_presets() {
   balanced.cfg = 7;
   balanced.sampler = "euler_ancestral";
   balanced.scheduler = "karras";
-  balanced.precision = balanced.attention = "auto";
-  balanced.vae_slicing = true;
 
   Preset batch = balanced;
   batch.name = "batch";
   batch.batch = 8;
-  batch.note = "eight pictures at once, decoded one at a time";
+  batch.note = "eight pictures at once";
 
   Preset quality = balanced;
   quality.name = "quality";
