@@ -5,6 +5,8 @@
 namespace hearth::workflow {
 namespace {
 
+constexpr int64_t kDefaultTile = 512;  // pixels, ComfyUI's
+
 Value link(const char* node, int64_t output) { return Value(Value::List{node, output}); }
 
 class Composer {
@@ -13,6 +15,7 @@ class Composer {
 
   Value graph() {
     node("1", "CheckpointLoaderSimple", {{"ckpt_name", o_.checkpoint}});
+    add_compute_options();
     add_loras();
     if (o_.rescale_cfg > 0) {
       node("12", "RescaleCFG", {{"model", model_}, {"multiplier", o_.rescale_cfg}});
@@ -24,11 +27,11 @@ class Composer {
          {{"model", model_}, {"seed", o_.seed}, {"steps", o_.steps}, {"cfg", o_.cfg}, {"sampler_name", o_.sampler},
           {"scheduler", o_.scheduler}, {"positive", link("2", 0)}, {"negative", link("3", 0)},
           {"latent_image", add_latent()}, {"denoise", o_.init.empty() ? 1.0 : o_.denoise}});
-    if (o_.vae_tile > 0) {
-      node("8", "VAEDecodeTiled", {{"samples", link("5", 0)}, {"vae", link("1", 2)}, {"tile_size", o_.vae_tile},
-                                   {"overlap", 64}, {"temporal_size", 64}, {"temporal_overlap", 8}});
+    if (o_.vae_tiling == "on") {
+      node("8", "VAEDecodeTiled", {{"samples", link("5", 0)}, {"vae", vae_}, {"tile_size", tile()}, {"overlap", 64},
+                                   {"temporal_size", 64}, {"temporal_overlap", 8}});
     } else {
-      node("8", "VAEDecode", {{"samples", link("5", 0)}, {"vae", link("1", 2)}});
+      node("8", "VAEDecode", {{"samples", link("5", 0)}, {"vae", vae_}});
     }
     if (o_.saves) {
       node("9", "SaveImage", {{"images", link("8", 0)}, {"filename_prefix", o_.prefix}});
@@ -41,6 +44,22 @@ class Composer {
  private:
   void node(const std::string& id, const char* class_name, std::initializer_list<Value::Member> inputs) {
     graph_.set(id, Value::object({{"class_type", class_name}, {"inputs", Value::object(inputs)}}));
+  }
+
+  int64_t tile() const { return o_.vae_tile > 0 ? o_.vae_tile : kDefaultTile; }
+
+  // Only where something is asked for that ComfyUI's nodes do not say: a plain picture's workflow opens anywhere.
+  void add_compute_options() {
+    const std::string tiling = o_.vae_tiling == "on" ? "" : o_.vae_tiling;  // ComfyUI has a node for that
+    if (o_.precision.empty() && o_.attention.empty() && o_.vae_slicing.empty() && tiling.empty()) return;
+    auto or_default = [](const std::string& name) { return name.empty() ? std::string("default") : name; };
+    node("6", "HearthComputeOptions",
+         {{"model", model_}, {"clip", clip_}, {"vae", vae_}, {"precision", or_default(o_.precision)},
+          {"attention", or_default(o_.attention)}, {"vae_slicing", or_default(o_.vae_slicing)},
+          {"vae_tiling", or_default(tiling)}, {"vae_tile", tile()}});
+    model_ = link("6", 0);
+    clip_ = link("6", 1);
+    vae_ = link("6", 2);
   }
 
   void add_loras() {
@@ -63,7 +82,7 @@ class Composer {
     node("10", "LoadImage", {{"image", o_.init}});
     node("11", "ImageScale", {{"image", link("10", 0)}, {"upscale_method", "lanczos"}, {"width", o_.width},
                               {"height", o_.height}, {"crop", "center"}});
-    node("4", "VAEEncode", {{"pixels", link("11", 0)}, {"vae", link("1", 2)}});
+    node("4", "VAEEncode", {{"pixels", link("11", 0)}, {"vae", vae_}});
     Value latent = link("4", 0);
     if (!o_.mask.empty()) {
       node("13", "LoadImageMask", {{"image", o_.mask}, {"channel", "red"}});
@@ -79,7 +98,7 @@ class Composer {
 
   const PictureOptions& o_;
   Value graph_ = Value::object();
-  Value model_ = link("1", 0), clip_ = link("1", 1);
+  Value model_ = link("1", 0), clip_ = link("1", 1), vae_ = link("1", 2);
 };
 
 }  // namespace

@@ -25,7 +25,8 @@ struct PictureOptions {
   std::string init;         // picture to start from, a name of the input folder; empty: noise alone
   std::string mask;         // white: paint here; needs init
   double denoise = 1;       // of an init picture: 1 forgets it
-  int64_t vae_tile = 0;     // pixels; 0: whole pictures
+  std::string precision, attention, vae_slicing, vae_tiling;  // as HearthComputeOptions has them; "": the default
+  int64_t vae_tile = 0;     // pixels; 0: the default
   double rescale_cfg = 0;   // RescaleCFG's multiplier; 0: off
   std::string prefix = "Hearth";  // of the saved files
   bool saves = true;        // SaveImage; else PreviewImage

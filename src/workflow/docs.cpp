@@ -1,5 +1,6 @@
 #include "workflow/docs.h"
 
+#include <algorithm>
 #include <map>
 
 #include <fmt/format.h>
@@ -18,6 +19,11 @@ std::string range_of(const InputSpec& input) {
   return out;
 }
 
+std::string help_of(const InputSpec& input) {
+  const Value* tooltip = input.options.find("tooltip");
+  return tooltip ? tooltip->as_string() : "";
+}
+
 std::string type_of(const InputSpec& input) {
   if (!input.is_combo()) return fmt::format("`{}`", input.type);
   if (input.choices_now) return "a file";
@@ -34,10 +40,11 @@ std::string render_node(const NodeType& type) {
   bool has_rows = false;
   for (const InputSpec& input : type.inputs) {
     if (input.kind == InputSpec::Kind::kHidden) continue;
-    if (!has_rows) out += "| input | type | default, range |\n|---|---|---|\n";
+    if (!has_rows) out += "| input | type | default, range | what it is |\n|---|---|---|---|\n";
     has_rows = true;
-    out += fmt::format("| `{}`{} | {} | {} |\n", input.name,
-                       input.kind == InputSpec::Kind::kOptional ? " (optional)" : "", type_of(input), range_of(input));
+    out += fmt::format("| `{}`{} | {} | {} | {} |\n", input.name,
+                       input.kind == InputSpec::Kind::kOptional ? " (optional)" : "", type_of(input), range_of(input),
+                       help_of(input));
   }
   if (type.outputs.empty()) return out + (has_rows ? "\n" : "");
   std::string outputs;
@@ -53,11 +60,13 @@ std::string render_node(const NodeType& type) {
 std::string render_nodes_page(const Registry& registry) {
   std::map<std::string, std::string> by_category;
   for (const NodeType* type : registry.all()) by_category[type->category] += render_node(*type);
+  const auto all = registry.all();
+  auto is_own = [](const NodeType* type) { return type->python_module == "hearth"; };
+  const auto own = std::count_if(all.begin(), all.end(), is_own);
   std::string page = fmt::format(
-      "# Nodes\n\nThe {} nodes of ComfyUI that Hearth has, by category, with ComfyUI's names, defaults and ranges. "
-      "This "
-      "page is\nwritten from the registry: `HEARTH_UPDATE_DOCS=1 workflow_test`.\n\n",
-      registry.all().size());
+      "# Nodes\n\nThe {} nodes of ComfyUI that Hearth has, with ComfyUI's names, defaults and ranges, and {} of its "
+      "own, by category.\nThis page is written from the registry: `HEARTH_UPDATE_DOCS=1 workflow_test`.\n\n",
+      std::ssize(all) - own, own);
   for (const auto& [category, nodes] : by_category) page += fmt::format("## {}\n\n{}", category, nodes);
   while (page.ends_with("\n\n")) page.pop_back();
   return page;

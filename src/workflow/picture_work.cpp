@@ -30,7 +30,14 @@ class EngineWork final : public PictureWork {
   Tensor encode(const Vae& vae, const Tensor& pixels, const VaeOptions& options, const Watch& watch) override {
     return engine_.encode(vae, pixels, options, watch);
   }
+  Latent add_noise(const Model& model, const Noise& noise, float sigma, const Latent& latent) override {
+    return engine_.add_noise(model, noise, sigma, latent);
+  }
   Tensor preview(const Model& model, const Tensor& denoised) override { return engine_.preview(model, denoised); }
+  std::string preview_decoder(const Model& model) override { return engine_.preview_decoder(model); }
+  Tensor decode_preview(const Model& model, const Vae& tiny, const Tensor& denoised, const Watch& watch) override {
+    return engine_.decode_preview(model, tiny, denoised, watch);
+  }
   void free_unused() override { engine_.free_unused(); }
 
  private:

@@ -26,7 +26,12 @@ class PictureWork {
                         const diffuse::Watch& watch) = 0;
   virtual Tensor encode(const diffuse::Vae& vae, const Tensor& pixels, const diffuse::VaeOptions& options,
                         const diffuse::Watch& watch) = 0;
+  virtual diffuse::Latent add_noise(const diffuse::Model& model, const diffuse::Noise& noise, float sigma,
+                                    const diffuse::Latent& latent) = 0;
   virtual Tensor preview(const diffuse::Model& model, const Tensor& denoised) = 0;
+  virtual std::string preview_decoder(const diffuse::Model& model) = 0;
+  virtual Tensor decode_preview(const diffuse::Model& model, const diffuse::Vae& tiny, const Tensor& denoised,
+                                const diffuse::Watch& watch) = 0;
   virtual void free_unused() = 0;
 };
 

@@ -161,6 +161,15 @@ void Registry::add(NodeType type) {
   order_.push_back(&place->second);
 }
 
+void Registry::explain(const std::function<std::string_view(const NodeType&, const InputSpec&)>& help) {
+  for (auto& [name, type] : types_) {
+    for (InputSpec& input : type.inputs) {
+      if (input.kind == InputSpec::Kind::kHidden || input.options.find("tooltip")) continue;
+      if (std::string_view text = help(type, input); !text.empty()) input.options.set("tooltip", text);
+    }
+  }
+}
+
 const NodeType* Registry::find(std::string_view class_name) const {
   auto found = types_.find(class_name);
   return found == types_.end() ? nullptr : &found->second;

@@ -102,6 +102,8 @@ class Registry {
  public:
   /// A class name added twice is a bug.
   void add(NodeType type);
+  /// Gives every input without a tooltip the one `help` has for it, if it has one.
+  void explain(const std::function<std::string_view(const NodeType&, const InputSpec&)>& help);
   /// nullptr when there is no such class. Lives as long as the registry.
   const NodeType* find(std::string_view class_name) const;
   std::vector<const NodeType*> all() const;  // in the order they were added

@@ -108,12 +108,15 @@ TEST(ObjectInfo, HasTheShapeClientsRead) {
   Value info = object_info(registry, places);
   EXPECT_EQ(info.size(), registry.all().size());
   const Value& loader = info.at("CheckpointLoaderSimple");
-  EXPECT_EQ(json::write(loader.at("input")), R"({"required":{"ckpt_name":[["m.safetensors"]]}})");
+  EXPECT_EQ(
+      json::write(loader.at("input")),
+      R"({"required":{"ckpt_name":[["m.safetensors"],{"tooltip":"File with denoiser, text encoders and VAE, of the folder checkpoints"}]}})");
   EXPECT_EQ(json::write(loader.at("input_order")), R"({"required":["ckpt_name"]})");
   EXPECT_EQ(json::write(loader.at("output_name")), R"(["MODEL","CLIP","VAE"])");
   const Value& sampler = info.at("KSampler");
-  EXPECT_EQ(json::write(sampler.at("input").at("required").at("seed")),
-            R"(["INT",{"default":0,"min":0,"max":18446744073709551615,"control_after_generate":true}])");
+  EXPECT_EQ(
+      json::write(sampler.at("input").at("required").at("seed")),
+      R"(["INT",{"default":0,"min":0,"max":18446744073709551615,"control_after_generate":true,"tooltip":"Equal seeds give equal pictures"}])");
   EXPECT_EQ(sampler.at("input").at("required").at("sampler_name").as_list()[0].as_list()[0].as_string(), "euler");
   EXPECT_EQ(json::write(info.at("SaveImage").at("input").at("hidden")),
             R"({"prompt":"PROMPT","extra_pnginfo":"EXTRA_PNGINFO"})");
@@ -124,6 +127,22 @@ TEST(ObjectInfo, HasTheShapeClientsRead) {
       EXPECT_TRUE(node.find(key)) << name << " lacks " << key;
     }
   }
+}
+
+TEST(NativeNodes, SayWhatTheyDoAndWhatTheirInputsAre) {
+  Registry registry = native_registry();
+  for (const NodeType* type : registry.all()) {
+    EXPECT_TRUE(type->description.ends_with('.')) << type->class_name << ": a sentence says what it does";
+    for (const InputSpec& input : type->inputs) {
+      if (input.kind == InputSpec::Kind::kHidden) continue;
+      const Value* tooltip = input.options.find("tooltip");
+      EXPECT_TRUE(tooltip && !tooltip->as_string().empty()) << type->class_name << "." << input.name << " has no help";
+    }
+  }
+  EXPECT_EQ(registry.find("CLIPTextEncodeSDXL")->input("crop_w")->options.at("tooltip").as_string(),
+            "Pixels the model is told were cut off at the left");
+  EXPECT_EQ(registry.find("CropMask")->input("width")->options.at("tooltip").as_string(), "Width that stays, in pixels")
+      << "what holds for one node goes before what holds for all";
 }
 
 TEST(NodesPage, IsTheOneInTheCode) {

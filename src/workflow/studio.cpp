@@ -22,6 +22,12 @@ JobResult Studio::run(const std::string& prompt_id, const Value& prompt, const s
   Result<Graph> graph = Graph::parse(prompt);
   if (!graph) throw graph.error();
   const Job job{.prompt_id = prompt_id, .graph = *std::move(graph), .outputs = outputs, .extra_data = extra_data};
+  struct Watched {
+    PictureStore& store;
+    ~Watched() { store.set_write_watch({}); }
+  };
+  store_.set_write_watch([&](const std::string& path) { events.will_write(path); });
+  const Watched watched{store_};
   return run_job(job, registry_, cache_, services_, events, stop);
 }
 

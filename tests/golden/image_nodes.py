@@ -35,6 +35,10 @@ IMAGE, OTHER, ALPHA = grid(1, 6, 5, 3), grid(1, 4, 7, 3), grid(1, 6, 5, 4)
 MASK, SMALL = grid(1, 6, 5), grid(1, 3, 4)
 LATENT = {"samples": torch.round((grid(1, 4, 9, 10) - 0.5) * 512) / 64}
 PATCH = {"samples": torch.round((grid(1, 4, 5, 4) - 0.5) * 512) / 64}
+# Soft shapes: the detector's ties would hang on the last bit of a sum.
+Y, X = torch.meshgrid(torch.arange(24.0), torch.arange(20.0), indexing="ij")
+DISC = torch.sigmoid(3.7 - torch.hypot(Y - 11.3, X - 8.6))[None, :, :, None] * torch.tensor([0.9, 0.55, 0.3])
+DISC = torch.round((DISC + 0.02 * torch.sin(0.9 * X + 0.37 * Y)[None, :, :, None] + 0.02) * 4096) / 4096
 MODES = ["ADD", "DARKEN", "DST_ATOP", "LIGHTEN", "MULTIPLY", "OVERLAY", "SCREEN", "SRC_ATOP", "SRC_OVER", "XOR"]
 CASES = [
     ("ImageInvert", {"image": IMAGE}), ("ImageBatch", {"image1": IMAGE, "image2": OTHER}),
@@ -70,6 +74,18 @@ CASES = [
     ("GrowMask", {"mask": MASK, "expand": 2, "tapered_corners": True}),
     ("GrowMask", {"mask": MASK, "expand": -1, "tapered_corners": False}),
     ("ThresholdMask", {"mask": MASK, "value": 0.5}),
+    *[("Morphology", {"image": IMAGE, "operation": operation, "kernel_size": size})
+      for operation, size in (("erode", 3), ("dilate", 4), ("open", 3), ("close", 5), ("gradient", 3), ("top_hat", 4),
+                              ("bottom_hat", 9))],
+    ("ImageRGBToYUV", {"image": IMAGE}), ("ImageYUVToRGB", {"Y": IMAGE, "U": IMAGE.flip(2), "V": IMAGE.flip(1)}),
+    ("ImageAddNoise", {"image": IMAGE, "seed": 12345678901, "strength": 0.25}),
+    ("Canny", {"image": DISC, "low_threshold": 0.4, "high_threshold": 0.8}),
+    ("Canny", {"image": DISC, "low_threshold": 0.06, "high_threshold": 0.9}),
+    ("LatentConcat", {"samples1": LATENT, "samples2": {"samples": LATENT["samples"][:, :, :, :4]}, "dim": "-x"}),
+    ("LatentConcat", {"samples1": LATENT, "samples2": {"samples": LATENT["samples"][:, :, :2]}, "dim": "y"}),
+    ("LatentCut", {"samples": LATENT, "dim": "y", "index": -4, "amount": 9}),
+    ("LatentCut", {"samples": LATENT, "dim": "x", "index": 3, "amount": 2}),
+    ("LatentCutToBatch", {"samples": LATENT, "dim": "x", "slice_size": 3}),
     ("LatentUpscaleBy", {"samples": PATCH, "upscale_method": "bislerp", "scale_by": 1.5}),
     ("LatentComposite", {"samples_to": LATENT, "samples_from": PATCH, "x": 24, "y": 16, "feather": 16}),
     ("LatentCompositeMasked", {"destination": LATENT, "source": PATCH, "x": 64, "y": 8, "resize_source": False,

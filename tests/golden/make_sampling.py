@@ -146,6 +146,9 @@ def schedules():
     for denoise in (1.0, 0.5, 0.03):
         out[f"basic.{denoise}"] = nodes.BasicScheduler.execute(Model(), "karras", 6, denoise)[0]
         out[f"turbo.{denoise}"] = nodes.SDTurboScheduler.execute(Model(), 4, denoise)[0]
+    from comfy_extras.nodes_align_your_steps import AlignYourStepsScheduler
+    for family, steps, denoise in (("SDXL", 10, 1.0), ("SDXL", 23, 1.0), ("SD1", 4, 1.0), ("SVD", 25, 0.5)):
+        out[f"aligned.{family}.{steps}"] = AlignYourStepsScheduler.execute(family, steps, denoise)[0]
     n = 7
     out["karras"] = nodes.KarrasScheduler.execute(n, 14.614642, 0.0291675, 5.0)[0]
     out["exponential"] = nodes.ExponentialScheduler.execute(n, 14.614642, 0.0291675)[0]
@@ -428,6 +431,18 @@ SCENARIOS = {
                               "positive": [WHOLE, {"context": "b4", "area": [8, 8, 3, 2]}], "negative": [NEGATIVE],
                               "cfg": 3.0},
     "inpaint_of_nothing": {"model": "inpaint", "positive": [WHOLE], "negative": [NEGATIVE], "cfg": 3.0},
+    "perp_neg": {"kind": "perp_neg", "positive": [WHOLE], "middle": [{"context": "b4"}], "negative": [NEGATIVE],
+                 "cfg": 4.0, "negative_scale": 1.5},
+    "perp_neg_batch": {"kind": "perp_neg", "batch": 2, "positive": [WHOLE], "middle": [{"context": "t3"}],
+                       "negative": [NEGATIVE], "cfg": 1.0, "negative_scale": 0.5, "sampler": "dpmpp_2m"},
+    "perp_neg_off": {"kind": "perp_neg", "positive": [WHOLE], "middle": [{"context": "b4"}], "negative": [NEGATIVE],
+                     "cfg": 3.0, "negative_scale": 0.0},
+    "differential": {"batch": 2, "latent": True, "noise_mask": "two", "differential": 1.0, "positive": [WHOLE],
+                     "negative": [NEGATIVE], "cfg": 3.0, "steps": 8},
+    "differential_half": {"latent": True, "noise_mask": "small", "differential": 0.5, "positive": [WHOLE],
+                          "negative": [NEGATIVE], "cfg": 3.0, "steps": 8, "denoise": 0.7},
+    "differential_cut": {"latent": True, "noise_mask": "small", "differential": 1.0, "positive": [WHOLE],
+                         "negative": [NEGATIVE], "cfg": 3.0, "steps": 8, "end_step": 5},
 }
 
 
@@ -482,6 +497,10 @@ def run_scenario(spec, inputs):
         clone = types.SimpleNamespace(set_model_sampler_cfg_function=taken.append)
         RescaleCFG().patch(types.SimpleNamespace(clone=lambda: clone), spec["rescale"])
         options["sampler_cfg_function"] = taken[0]
+    if "differential" in spec:
+        from comfy_extras.nodes_differential_diffusion import DifferentialDiffusion
+        options["denoise_mask_function"] = lambda *given, **named: DifferentialDiffusion.forward(
+            *given, **named, strength=spec["differential"])
     patcher = types.SimpleNamespace(model_options=options, model=model,
                                     get_model_object=lambda name: getattr(model, name))
     lists = {k: [condition(c, inputs) for c in spec[k]] for k in ("positive", "middle", "negative") if k in spec}
@@ -493,6 +512,11 @@ def run_scenario(spec, inputs):
         guider = cs.CFGGuider(patcher)
         guider.set_conds(lists["positive"], lists["negative"])
         guider.set_cfg(spec["cfg"])
+    elif kind == "perp_neg":
+        from comfy_extras.nodes_perpneg import Guider_PerpNeg
+        guider = Guider_PerpNeg(patcher)
+        guider.set_conds(lists["positive"], lists["negative"], lists["middle"])
+        guider.set_cfg(spec["cfg"], spec["negative_scale"])
     else:
         guider = nodes.Guider_DualCFG(patcher)
         guider.set_conds(lists["positive"], lists["middle"], lists["negative"])

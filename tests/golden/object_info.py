@@ -2,6 +2,9 @@
 """Writes object_info.json: what ComfyUI declares about the nodes Hearth has, read from ComfyUI itself.
 
     python object_info.py PATH_TO_COMFYUI docs/nodes.md > object_info.json
+    python object_info.py PATH_TO_COMFYUI --classes > comfyui_classes.json
+
+The second lists the classes of all its nodes by the module they come from.
 
 Needs ComfyUI's Python packages (torch on the CPU is enough). Names, types, defaults and ranges only: texts that explain
 are left out, and so are lists of files, which depend on the machine.
@@ -61,7 +64,17 @@ def describe(nodes, name):
     }
 
 
+def list_classes(nodes):
+    by_module = {}
+    for name, node in nodes.NODE_CLASS_MAPPINGS.items():
+        by_module.setdefault(getattr(node, "RELATIVE_PYTHON_MODULE", node.__module__), []).append(name)
+    lines = [f"{json.dumps(module)}:{json.dumps(sorted(names))}" for module, names in sorted(by_module.items())]
+    print("{" + ",\n".join(lines) + "}", file=sys.__stdout__)
+
+
 def main():
+    if sys.argv[2] == "--classes":
+        return list_classes(load_nodes(os.path.abspath(sys.argv[1])))
     wanted = re.findall(r"^### `(\S+)`", open(sys.argv[2], encoding="utf-8").read(), re.M)
     nodes = load_nodes(os.path.abspath(sys.argv[1]))
     known = {name: describe(nodes, name) for name in wanted if name in nodes.NODE_CLASS_MAPPINGS}

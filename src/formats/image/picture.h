@@ -61,9 +61,23 @@ std::string encode_jpeg(const Picture& picture, int quality = 90);
 struct WebpOptions {
   float quality = 90;  // 0 to 100; a lossless file has none
   bool is_lossless = false;
+  int method = 4;  // 0 fast to 6 small
 };
 /// Error{kInvalidArgument} above 16383 pixels on a side. Colours under full transparency are not kept.
 std::string encode_webp(const Picture& picture, const WebpOptions& options = {});
+
+/// Pictures of one size, shown one after the other for `frame_ms` each, for ever.
+struct Animation {
+  std::vector<Picture> frames;
+  int frame_ms = 100;
+  std::vector<TextEntry> texts{};
+};
+/// An animated PNG. Texts lie behind the picture in chunks "comf" (keyword, 0, text), where ComfyUI writes and reads
+/// them. Error{kInvalidArgument} without frames or for frames of several sizes or kinds.
+std::string encode_animated_png(const Animation& animation, int level = 4);
+/// An animated WebP, or a plain one of one frame. Texts are EXIF entries "keyword:text": prompt as the camera's model,
+/// the others from its make downwards, where ComfyUI writes and reads them.
+std::string encode_animated_webp(const Animation& animation, const WebpOptions& options = {});
 
 /// One picture of a map in 0..1: 255 x clipped to 0..255 and truncated, as ComfyUI saves; NaN is 0.
 Picture to_picture(const float* nhwc, int width, int height, int channels);

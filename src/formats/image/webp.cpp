@@ -1,6 +1,5 @@
 // WebP through libwebp.
 #include <algorithm>
-#include <memory>
 
 #include <fmt/format.h>
 #include <webp/decode.h>
@@ -38,9 +37,12 @@ int orientation(std::string_view file) {
   return exif_orientation(exif);
 }
 
-struct FreeWebp {
-  void operator()(uint8_t* bytes) const { WebPFree(bytes); }
-};
+constexpr float kLosslessEffort = 70;  // libwebp's own choice
+
+int append(const uint8_t* data, size_t size, const WebPPicture* picture) {
+  static_cast<std::string*>(picture->custom_ptr)->append(reinterpret_cast<const char*>(data), size);
+  return 1;
+}
 
 }  // namespace
 
@@ -79,20 +81,27 @@ std::string encode_webp(const Picture& picture, const WebpOptions& options) {
     Picture colour = with_channels(picture, picture.channels == 1 ? 3 : 4);
     return encode_webp(colour, options);
   }
-  int stride = static_cast<int>(picture.row_bytes());
-  uint8_t* made = nullptr;
-  size_t size = 0;
-  const uint8_t* from = picture.samples.data();
-  if (options.is_lossless) {
-    auto* encode = picture.channels == 4 ? WebPEncodeLosslessRGBA : WebPEncodeLosslessRGB;
-    size = encode(from, picture.width, picture.height, stride, &made);
-  } else {
-    auto* encode = picture.channels == 4 ? WebPEncodeRGBA : WebPEncodeRGB;
-    size = encode(from, picture.width, picture.height, stride, options.quality, &made);
+  WebPConfig config;
+  WebPPicture source;
+  bool is_ready = WebPConfigInit(&config) && WebPPictureInit(&source);
+  config.lossless = options.is_lossless;
+  config.quality = options.is_lossless ? kLosslessEffort : options.quality;
+  config.method = options.method;
+  if (!is_ready || !WebPValidateConfig(&config)) {
+    throw Error(Code::kInvalidArgument, fmt::format("WebP method {}, expected 0 to 6", options.method));
   }
-  std::unique_ptr<uint8_t, FreeWebp> owned(made);
-  if (size == 0) throw Error(Code::kNoMemory, "WebP: the picture could not be encoded, most likely for want of memory");
-  return {reinterpret_cast<const char*>(made), size};
+  source.use_argb = options.is_lossless;
+  source.width = picture.width;
+  source.height = picture.height;
+  std::string out;
+  source.writer = append;
+  source.custom_ptr = &out;
+  const int stride = static_cast<int>(picture.row_bytes());
+  auto* import = picture.channels == 4 ? WebPPictureImportRGBA : WebPPictureImportRGB;
+  bool is_done = import(&source, picture.samples.data(), stride) && WebPEncode(&config, &source);
+  WebPPictureFree(&source);
+  if (!is_done) throw Error(Code::kNoMemory, "WebP: the picture could not be encoded, most likely for want of memory");
+  return out;
 }
 
 }  // namespace hearth::image

@@ -1,6 +1,8 @@
 // Reference: madebyollin/taesd, taesd.py; huggingface/diffusers, models/autoencoders/autoencoder_tiny.py.
 #include "models/vae/tae.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "core/base/error.h"
@@ -63,6 +65,12 @@ TinyVaeConfig TinyVaeConfig::of(const NamedTensors& t) {
     f.latent_channels = f.decoder->in;
   }
   return f;
+}
+
+int TinyVaeConfig::shrink() const {
+  const Half& half = decoder ? *decoder : encoder.value();
+  const Layer step = decoder ? Layer::kUpsample : Layer::kStride;
+  return 1 << std::count(half.layers.begin(), half.layers.end(), step);
 }
 
 Tensor TinyVae::Layer::forward(Ctx& c, const Tensor& x) const {

@@ -22,6 +22,8 @@ struct TinyVaeConfig {
   std::optional<Half> encoder, decoder;
   int latent_channels = 4;
 
+  /// Pixels to a latent pixel, on a side: 8 of the published ones.
+  int shrink() const;
   /// `tensors` as "encoder.N..." and "decoder.N...", numbered as the original has them. Throws Error{kCorruptFile}.
   static TinyVaeConfig of(const NamedTensors& tensors);
 };
@@ -30,7 +32,7 @@ class TinyVae {
  public:
   static TinyVae bind(Weights& w, const TinyVaeConfig& config);
 
-  /// z [B, h, w, latent] -> [B, 8h, 8w, 3], about -1..1.
+  /// z [B, h, w, latent] -> [B, 8h, 8w, 3] (8: shrink()), about -1..1.
   Tensor decode(Ctx& c, const Tensor& z) const;
   /// x [B, H, W, 3] in -1..1 -> [B, H/8, W/8, latent].
   Tensor encode(Ctx& c, const Tensor& x) const;

@@ -35,6 +35,9 @@ class JobEvents {
   virtual void send_step(const Step& step) = 0;
   /// Text to show on a node (binary type 3).
   virtual void send_text(std::string_view node_id, std::string_view text) {}
+  /// A file of this path is about to be written: if the job does not come to its end, and runs again, it is not the
+  /// job's any more. The file is written after this returns, and not at all where it throws.
+  virtual void will_write(const std::string& path) {}
 };
 
 }  // namespace hearth::workflow

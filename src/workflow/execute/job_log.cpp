@@ -152,15 +152,17 @@ void JobLog::failed(const std::string& id, const Error& error, Value current_inp
   result_.end = JobResult::End::kError;
   std::string_view tip = error.code() == Code::kNoMemory ? kMemoryTip : "";
   std::string where = fmt::format("{}:{}", file_name(error.where().file_name()), error.where().line());
-  message("execution_error", Value::object({{"prompt_id", job_.prompt_id},
-                                            {"node_id", id},
-                                            {"node_type", job_.graph.class_of(id)},
-                                            {"executed", executed_list()},
-                                            {"exception_message", fmt::format("{}\n{}", error.message(), tip)},
-                                            {"exception_type", exception_type(error.code())},
-                                            {"traceback", Value(Value::List{where})},
-                                            {"current_inputs", std::move(current_inputs)},
-                                            {"current_outputs", texts(outputs)}}));
+  Value said = Value::object({{"prompt_id", job_.prompt_id},
+                              {"node_id", id},
+                              {"node_type", job_.graph.class_of(id)},
+                              {"executed", executed_list()},
+                              {"exception_message", fmt::format("{}\n{}", error.message(), tip)},
+                              {"exception_type", exception_type(error.code())},
+                              {"traceback", Value(Value::List{where})},
+                              {"current_inputs", std::move(current_inputs)},
+                              {"current_outputs", texts(outputs)}});
+  if (error.code() == Code::kNoMemory && error.details()) said.set("details", *error.details());
+  message("execution_error", std::move(said));
 }
 
 }  // namespace hearth::workflow

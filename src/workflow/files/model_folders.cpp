@@ -135,6 +135,7 @@ struct ModelFolders::Parts {
   struct Kind {
     std::vector<std::string> folders, extensions;
     std::vector<Listing> listings;  // one a folder
+    std::string shipped;            // the folder of them that comes with the program
   };
   std::mutex mutex;
   std::vector<std::string> order;
@@ -174,6 +175,12 @@ void ModelFolders::add_folder(std::string_view kind, const std::string& folder, 
   }
   held->folders.insert(first ? held->folders.begin() : held->folders.end(), path);
   held->listings.assign(held->folders.size(), {});
+}
+
+void ModelFolders::add_shipped(std::string_view kind, const std::string& folder) {
+  add_folder(kind, folder);
+  std::lock_guard lock(parts_->mutex);
+  parts_->find(kind)->shipped = fs::path(folder).lexically_normal().string();
 }
 
 Result<void> ModelFolders::add_yaml(const std::string& file) {
@@ -245,7 +252,8 @@ std::vector<ModelFolders::File> ModelFolders::files(std::string_view kind) const
     for (const std::string& name : listing.names) first.emplace(name, i);
   }
   std::vector<File> files;
-  for (auto& [name, folder] : first) files.push_back({name, folder});
+  for (auto& [name, folder] : first) files.push_back({name, folder, held->folders[folder] == held->shipped});
+  std::stable_partition(files.begin(), files.end(), [](const File& file) { return !file.is_shipped; });
   return files;
 }
 

@@ -97,6 +97,7 @@ Result<SavePlace> PictureStore::place(std::string_view type, std::string prefix,
 }
 
 Result<void> PictureStore::write(const std::string& path, std::string_view bytes) const {
+  if (write_watch_) write_watch_(path);
   return write_text(path, bytes);
 }
 

@@ -1,6 +1,7 @@
 // PictureStore: reads and writes the files of nodes. Saved files are numbered as ComfyUI numbers them, written under a
 // temporary name, synced and renamed, so a listed file is always whole. One job at a time writes.
 #pragma once
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -34,6 +35,9 @@ class PictureStore {
   /// Expands %width% and the like and finds the next free number. `type` is "output" or "temp". kInvalidArgument when
   /// the prefix leads outside the folder.
   Result<SavePlace> place(std::string_view type, std::string prefix, int64_t width, int64_t height) const;
+  /// Told of every file before it is written; empty: nobody.
+  using WriteWatch = std::function<void(const std::string& path)>;
+  void set_write_watch(WriteWatch watch) { write_watch_ = std::move(watch); }
   /// Writes one file durably.
   Result<void> write(const std::string& path, std::string_view bytes) const;
 
@@ -46,6 +50,7 @@ class PictureStore {
 
  private:
   const Places& places_;
+  WriteWatch write_watch_;
 };
 
 }  // namespace hearth::workflow

@@ -39,6 +39,26 @@ TEST(ModelFolders, TheFirstFolderWinsAndNamesCannotClimbOut) {
   EXPECT_TRUE(places.models.has("diffusion_models"));
 }
 
+TEST(Places, ARequestWithoutAModelTakesTheUsersOwnBeforeTheShippedOne) {
+  testing::Folders folders;
+  Places places = folders.places();
+  EXPECT_EQ(places.default_checkpoint().error().code(), Code::kNotFound);
+  folders.write("share/sprite.safetensors", "");
+  places.models.add_shipped("checkpoints", folders.root() + "/share");
+  EXPECT_EQ(places.default_checkpoint().value(), "sprite.safetensors");
+  folders.write("models/checkpoints/mine.safetensors", "");
+  EXPECT_EQ(places.default_checkpoint().value(), "mine.safetensors");
+  folders.write("models/checkpoints/other.safetensors", "");
+  folders.write("models/checkpoints/yours.safetensors", "");
+  EXPECT_EQ(places.models.list("checkpoints"),
+            (Names{"mine.safetensors", "other.safetensors", "yours.safetensors", "sprite.safetensors"}));
+  const Result<std::string> several = places.default_checkpoint();
+  ASSERT_FALSE(several);
+  EXPECT_EQ(several.error().code(), Code::kInvalidArgument);
+  EXPECT_NE(several.error().message().find("mine.safetensors, other.safetensors, yours.safetensors"),
+            std::string::npos);
+}
+
 TEST(ModelFolders, ReadsExtraModelPaths) {
   testing::Folders folders;
   Places places = folders.places();
@@ -66,6 +86,23 @@ TEST(Places, AnnotatedNames) {
   for (const char* name : {"", "../a.png", "/a.png", "a/../../b.png [temp]", "..", "x/../.. [input]"}) {
     EXPECT_FALSE(places.annotated_path(name)) << name;
   }
+}
+
+TEST(Places, LinksDoNotLeadOut) {
+  testing::Folders folders;
+  Places places = folders.places();
+  namespace fs = std::filesystem;
+  folders.write("secret/a.png", "");
+  folders.write("input/sub/a.png", "");
+  fs::create_directory_symlink(folders.root() + "/secret", folders.root() + "/input/away");
+  fs::create_symlink(folders.root() + "/secret/a.png", folders.root() + "/input/away.png");
+  fs::create_symlink("sub/a.png", folders.root() + "/input/near.png");
+  EXPECT_FALSE(places.annotated_path("away/a.png"));
+  EXPECT_FALSE(places.annotated_path("away.png"));
+  EXPECT_TRUE(places.annotated_path("near.png"));
+  places.input = folders.root() + "/linked";
+  fs::create_directory_symlink(folders.root() + "/secret", places.input);
+  EXPECT_EQ(*places.annotated_path("a.png"), places.input + "/a.png");
 }
 
 TEST(PictureStore, CountsOnAndStaysInsideItsFolder) {

@@ -1,6 +1,6 @@
-// Graph: a prompt in API format: nodes by id with a class, literal inputs and links. It keeps the JSON it was made from,
-// into which validation writes converted values back, so that metadata and hidden inputs show what really ran.
-// A plain value; one thread.
+// Graph: a prompt in API format: nodes by id with a class, literal inputs and links. It keeps the JSON it was made
+// from, into which validation writes converted values back, so that metadata and hidden inputs show what really ran. A
+// plain value; one thread.
 #pragma once
 #include <map>
 #include <optional>

@@ -1,6 +1,8 @@
-// Where classes that Hearth lacks come from. Facts about well-known packs: a few class names or prefixes of each.
+// Where classes that Hearth lacks come from: well-known packs by a few class names or prefixes of each, and ComfyUI's
+// own nodes for what Hearth does not do, by what they are for.
 #include <algorithm>
 #include <array>
+#include <span>
 
 #include "core/base/nearest.h"
 #include "workflow/graph/validate.h"
@@ -84,7 +86,98 @@ constexpr std::array kPacks = {
          "LoadImageAsMaskFromUrl StringToInt StringToNumber"},
 };
 
-// "//" in the table stands for a space inside a class name.
+constexpr std::string_view kComfyUi = "https://github.com/comfyanonymous/ComfyUI";
+
+// The nodes of ComfyUI 0.8 that are not here. tests/golden/comfyui_classes.json keeps this list whole.
+constexpr std::array kOwnNodes = {
+    Pack{"ControlNet, T2I-adapters and model patches", kComfyUi,
+         "CLIPTextEncodeControlnet ControlNetInpaintingAliMamaApply SetUnionControlNetType LotusConditioning "
+         "ModelPatchLoader QwenImageDiffsynthControlnet USOStyleReference ZImageFunControlnet ControlNetApplySD3 "
+         "ControlNetApply ControlNetApplyAdvanced ControlNetLoader DiffControlNetLoader"},
+    Pack{"enlarging by a model", kComfyUi, "SD_4XUpscale_Conditioning ImageUpscaleWithModel UpscaleModelLoader"},
+    Pack{"models beyond the families of SD1 and SDXL", kComfyUi,
+         "ChromaRadianceOptions EmptyChromaRadianceLatentImage T5TokenizerOptions CosmosImageToVideoLatent "
+         "CosmosPredict2ImageToVideoLatent EmptyCosmosLatentVideo ReferenceLatent CLIPTextEncodeFlux "
+         "EmptyFlux2LatentImage Flux2Scheduler FluxDisableGuidance FluxGuidance FluxKontextImageScale "
+         "FluxKontextMultiReferenceLatentMethod CLIPTextEncodeHiDream QuadrupleCLIPLoader CLIPTextEncodeHunyuanDiT "
+         "EmptyHunyuanImageLatent EmptyHunyuanLatentVideo EmptyHunyuanVideo15Latent HunyuanImageToVideo "
+         "HunyuanRefinerLatent HunyuanVideo15ImageToVideo HunyuanVideo15LatentUpscaleWithModel "
+         "HunyuanVideo15SuperResolution LatentUpscaleModelLoader TextEncodeHunyuanVideo_ImageToVideo "
+         "InstructPixToPixConditioning CLIPTextEncodeKandinsky5 Kandinsky5ImageToVideo NormalizeVideoLatentStart "
+         "CLIPTextEncodeLumina2 RenormCFG EmptyMochiLatentVideo ModelSamplingAuraFlow ModelSamplingFlux "
+         "ModelSamplingSD3 ModelSamplingStableCascade OptimalStepsScheduler CLIPTextEncodePixArtAlpha "
+         "EmptyQwenImageLayeredLatentImage TextEncodeQwenImageEdit TextEncodeQwenImageEditPlus ScaleROPE "
+         "CLIPTextEncodeSD3 SkipLayerGuidanceSD3 TripleCLIPLoader SkipLayerGuidanceDiT SkipLayerGuidanceDiTSimple "
+         "StableCascade_EmptyLatentImage StableCascade_StageB_Conditioning StableCascade_StageC_VAEEncode "
+         "StableCascade_SuperResolutionControlnet"},
+    Pack{"video", kComfyUi,
+         "WanCameraEmbedding ContextWindowsManual WanContextWindowsManual ReplaceVideoLatentFrames "
+         "EmptyLTXVLatentVideo LTXVAddGuide LTXVConcatAVLatent LTXVConditioning LTXVCropGuides LTXVImgToVideo "
+         "LTXVImgToVideoInplace LTXVPreprocess LTXVScheduler LTXVSeparateAVLatent ModelSamplingLTXV "
+         "LTXAVTextEncoderLoader LTXVAudioVAEDecode LTXVAudioVAEEncode LTXVAudioVAELoader LTXVEmptyLatentAudio "
+         "LTXVLatentUpsampler wanBlockSwap CreateVideo GetVideoComponents LoadVideo SaveVideo SaveWEBM "
+         "ConditioningSetAreaPercentageVideo ImageOnlyCheckpointLoader ImageOnlyCheckpointSave "
+         "SVD_img2vid_Conditioning VideoLinearCFGGuidance VideoTriangleCFGGuidance TrimVideoLatent "
+         "Wan22FunControlToVideo Wan22ImageToVideoLatent WanAnimateToVideo WanCameraImageToVideo "
+         "WanFirstLastFrameToVideo WanFunControlToVideo WanFunInpaintToVideo WanHuMoImageToVideo WanImageToVideo "
+         "WanPhantomSubjectToVideo WanSoundImageToVideo WanSoundImageToVideoExtend WanTrackToVideo WanVaceToVideo "
+         "GenerateTracks WanMoveConcatTrack WanMoveTrackToVideo WanMoveTracksFromCoords WanMoveVisualizeTracks "
+         "WebcamCapture"},
+    Pack{"sound", kComfyUi,
+         "EmptyAceStepLatentAudio TextEncodeAceStepAudio AudioAdjustVolume AudioConcat AudioMerge "
+         "ConditioningStableAudio EmptyAudio EmptyLatentAudio LoadAudio PreviewAudio RecordAudio SaveAudio "
+         "SaveAudioMP3 SaveAudioOpus SplitAudioChannels TrimAudioDuration VAEDecodeAudio VAEEncodeAudio "
+         "AudioEncoderEncode AudioEncoderLoader"},
+    Pack{"three dimensions", kComfyUi,
+         "EmptyLatentHunyuan3Dv2 Hunyuan3Dv2Conditioning Hunyuan3Dv2ConditioningMultiView SaveGLB "
+         "VAEDecodeHunyuan3D VoxelToMesh VoxelToMeshBasic Load3D Preview3D SV3D_Conditioning "
+         "StableZero123_Conditioning StableZero123_Conditioning_Batched"},
+    Pack{"training and data sets", kComfyUi,
+         "AddTextPrefix AddTextSuffix AdjustBrightness AdjustContrast CenterCropImages ImageDeduplication "
+         "ImageGrid LoadImageDataSetFromFolder LoadImageTextDataSetFromFolder LoadTrainingDataset "
+         "MakeTrainingDataset MergeImageLists MergeTextLists NormalizeImages RandomCropImages ReplaceText "
+         "ResizeImagesByLongerEdge ResizeImagesByShorterEdge ResolutionBucket SaveImageDataSetToFolder "
+         "SaveImageTextDataSetToFolder SaveTrainingDataset ShuffleDataset ShuffleImageTextDataset StripWhitespace "
+         "TextToLowercase TextToUppercase TruncateText LoraSave LoraModelLoader LossGraphNode SaveLoRA "
+         "TrainLoraNode"},
+    Pack{"mixing and saving models", kComfyUi,
+         "HypernetworkLoader CLIPMergeAdd CLIPMergeSimple CLIPMergeSubtract CLIPSave CheckpointSave ModelMergeAdd "
+         "ModelMergeBlocks ModelMergeSimple ModelMergeSubtract ModelSave VAESave ModelMergeAuraflow "
+         "ModelMergeCosmos14B ModelMergeCosmos7B ModelMergeCosmosPredict2_14B ModelMergeCosmosPredict2_2B "
+         "ModelMergeFlux1 ModelMergeLTXV ModelMergeMochiPreview ModelMergeQwenImage ModelMergeSD1 ModelMergeSD2 "
+         "ModelMergeSD35_Large ModelMergeSD3_2B ModelMergeSDXL ModelMergeWAN2_1"},
+    Pack{"changing attention and guidance", kComfyUi,
+         "SamplerEulerCFGpp SamplerLCMUpscale APG CLIPAttentionMultiply UNetCrossAttentionMultiply "
+         "UNetSelfAttentionMultiply UNetTemporalAttentionMultiply CFGNorm CFGZeroStar EasyCache LazyCache "
+         "Epsilon//Scaling TemporalScoreRescaling FreeU FreeU_V2 FreSca GITSScheduler HyperTile "
+         "LatentApplyOperation LatentApplyOperationCFG LatentOperationSharpen LatentOperationTonemapReinhard "
+         "Mahiro PatchModelAddDownscale PerturbedAttentionGuidance PerpNeg SelfAttentionGuidance TCFG "
+         "TomePatchModel DualModelGuider"},
+    Pack{"changing models in the middle of a sampling (hooks)", kComfyUi,
+         "CombineHooks2 CombineHooks4 CombineHooks8 ConditioningSetDefaultCombine ConditioningSetProperties "
+         "ConditioningSetPropertiesAndCombine ConditioningTimestepsRange CreateHookKeyframe "
+         "CreateHookKeyframesFromFloats CreateHookKeyframesInterpolated CreateHookLora CreateHookLoraModelOnly "
+         "CreateHookModelAsLora CreateHookModelAsLoraModelOnly PairConditioningCombine "
+         "PairConditioningSetDefaultCombine PairConditioningSetProperties PairConditioningSetPropertiesAndCombine "
+         "SetClipHooks SetHookKeyframes"},
+    Pack{"settings of PyTorch", kComfyUi, "ModelComputeDtype TorchCompileModel"},
+    Pack{"pictures as prompts (CLIP vision, unCLIP, style and photo models, GLIGEN)", kComfyUi,
+         "PhotoMakerEncode PhotoMakerLoader CLIPVisionEncode CLIPVisionLoader GLIGENLoader GLIGENTextBoxApply "
+         "StyleModelApply StyleModelLoader unCLIPCheckpointLoader unCLIPConditioning"},
+    Pack{"inputs that grow", kComfyUi,
+         "CustomCombo BatchImagesNode BatchLatentsNode BatchMasksNode ResizeImageMaskNode"},
+    Pack{"regular expressions of Python", kComfyUi, "RegexExtract RegexMatch RegexReplace"},
+    Pack{"vector drawings", kComfyUi, "SaveSVGNode"},
+    Pack{"paid services of others", kComfyUi,
+         "ByteDance* FluxPro* GeminiNode GeminiImage* GeminiInputFiles IdeogramV* Kling* LtxvApi* LumaConceptsNode "
+         "LumaImage* "
+         "LumaReferenceNode LumaVideoNode Minimax* Moonvalley* OpenAI* Pixverse* Recraft* Rodin3D_* Runway* Stability* "
+         "TopazImageEnhance TopazVideoEnhance Tripo* Veo* Vidu* WanImageToImageApi WanImageToVideoApi "
+         "WanReferenceVideoApi "
+         "WanTextToImageApi WanTextToVideoApi"},
+};
+
+// "//" in the tables stands for a space inside a class name.
 std::string spelled(std::string_view pattern) {
   std::string out(pattern);
   for (size_t at; (at = out.find("//")) != std::string::npos;) out.replace(at, 2, " ");
@@ -100,10 +193,10 @@ bool matches(std::string_view pattern, std::string_view name) {
   return any_end ? name.starts_with(core) : name == core;
 }
 
-const Pack* pack_of(std::string_view class_name) {
+const Pack* pack_of(std::string_view class_name, std::span<const Pack> packs) {
   const Pack* best = nullptr;
   size_t best_length = 0;  // the longest pattern knows best: "Image//*" against "Image//Concatenate"
-  for (const Pack& pack : kPacks) {
+  for (const Pack& pack : packs) {
     std::string_view rest = pack.classes;
     while (!rest.empty()) {
       size_t end = std::min(rest.find(' '), rest.size());
@@ -151,20 +244,57 @@ constexpr std::pair<std::string_view, std::string_view> kStandIns[] = {
     {"smZ CLIPTextEncode", "CLIPTextEncode"},
     {"ETN_LoadImageBase64", "LoadImage"},
     {"ETN_SendImageWebSocket", "SaveImageWebsocket"},
+    {"PerpNeg", "PerpNegGuider"},
+    {"DualModelGuider", "CFGGuider"},
+    {"GITSScheduler", "AlignYourStepsScheduler"},
+    {"OptimalStepsScheduler", "AlignYourStepsScheduler"},
+    {"SamplerEulerCFGpp", "KSamplerSelect"},
+    {"ConditioningTimestepsRange", "ConditioningSetTimestepRange"},
+    {"PairConditioningCombine", "ConditioningCombine"},
+    {"CLIPTextEncodeControlnet", "CLIPTextEncode"},
+    {"CLIPTextEncodeFlux", "CLIPTextEncode"},
+    {"CLIPTextEncodeSD3", "CLIPTextEncode"},
+    {"TripleCLIPLoader", "DualCLIPLoader"},
+    {"ImageOnlyCheckpointLoader", "CheckpointLoaderSimple"},
+    {"unCLIPCheckpointLoader", "CheckpointLoaderSimple"},
+    {"LoraModelLoader", "LoraLoaderModelOnly"},
+    {"ImageUpscaleWithModel", "ImageScaleBy"},
+    {"ResizeImageMaskNode", "ImageScale"},
+    {"ResizeImagesByLongerEdge", "ImageScaleToMaxDimension"},
+    {"CenterCropImages", "ImageCrop"},
+    {"ImageGrid", "ImageStitch"},
+    {"BatchImagesNode", "ImageBatch"},
+    {"BatchLatentsNode", "LatentBatch"},
+    {"SaveVideo", "SaveAnimatedWEBP"},
+    {"SaveWEBM", "SaveAnimatedWEBP"},
+    {"RegexReplace", "StringReplace"},
+    {"RegexMatch", "StringContains"},
+    {"RegexExtract", "StringSubstring"},
+    {"ReplaceText", "StringReplace"},
+    {"StripWhitespace", "StringTrim"},
+    {"TextToLowercase", "CaseConverter"},
+    {"TextToUppercase", "CaseConverter"},
+    {"TruncateText", "StringSubstring"},
 };
 
 }  // namespace
 
 MissingClass describe_missing(std::string_view class_name, const Registry& registry) {
   MissingClass missing;
-  if (const Pack* pack = pack_of(class_name)) {
+  const Pack* own = pack_of(class_name, kOwnNodes);
+  if (own) {
+    missing.pack = "ComfyUI";
+    missing.purpose = own->name;
+    missing.url = own->url;
+  } else if (const Pack* pack = pack_of(class_name, kPacks)) {
     missing.pack = pack->name;
     missing.url = pack->url;
   }
   for (const auto& [foreign, native] : kStandIns) {
     if (class_name == foreign && registry.find(native)) missing.nearest = native;
   }
-  if (!missing.nearest.empty() || class_name.size() > 200) return missing;
+  // A class that is known to be of ComfyUI is no misspelling of another.
+  if (!missing.nearest.empty() || own || class_name.size() > 200) return missing;
   std::vector<std::string> names;
   for (const NodeType* type : registry.all()) names.push_back(type->class_name);
   missing.nearest = nearest_name(class_name, names);

@@ -278,7 +278,12 @@ Value missing_node(const Graph& graph, const std::string& id, const Registry& re
   std::string message =
       fmt::format("Node '{}' not found. The custom node may not be installed.", title ? *title : name);
   MissingClass missing = describe_missing(name, registry);
-  if (!missing.pack.empty()) {
+  if (!missing.purpose.empty()) {
+    message = fmt::format("Node '{}' not found: {} is one of ComfyUI's nodes for {}, which are not here.",
+                          title ? *title : name, name, missing.purpose);
+    extra.set("pack", missing.pack);
+    extra.set("pack_url", missing.url);
+  } else if (!missing.pack.empty()) {
     message += fmt::format(" {} comes from the pack {} ({}).", name, missing.pack, missing.url);
     extra.set("pack", missing.pack);
     extra.set("pack_url", missing.url);

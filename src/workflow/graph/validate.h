@@ -23,10 +23,10 @@ struct Verdict {
 Verdict validate(Graph& graph, const Registry& registry, const Places& places,
                  const std::optional<std::vector<std::string>>& targets = std::nullopt);
 
-/// A class Hearth lacks: the pack it is known from ("" when unknown), that pack's page, and the native node that comes
-/// nearest ("" when none does).
+/// A class Hearth lacks: the pack it is known from ("" when unknown, "ComfyUI" for its own nodes), that pack's page,
+/// the native node that comes nearest ("" when none does), and for ComfyUI's own nodes what they are for.
 struct MissingClass {
-  std::string pack, url, nearest;
+  std::string pack, url, nearest, purpose;
 };
 MissingClass describe_missing(std::string_view class_name, const Registry& registry);
 

@@ -1,10 +1,13 @@
 // Every row of ComfyUI's validation errors, and prompts nobody means well with.
 #include "workflow/graph/validate.h"
 
+#include <cstdlib>
+
 #include <gtest/gtest.h>
 
 #include <fmt/format.h>
 
+#include "core/base/files.h"
 #include "formats/json/json.h"
 #include "workflow/testing/fixture.h"
 
@@ -298,6 +301,34 @@ TEST(MissingNodes, PacksAreKnownByTheirClasses) {
     if (*c.nearest) {
       EXPECT_EQ(missing.nearest, c.nearest) << c.name;
     }
+  }
+}
+
+TEST(MissingNodes, EveryClassOfComfyUiIsHereOrSaidToBeItsOwn) {
+  const char* root = std::getenv("HEARTH_SOURCE_DIR");
+  if (!root) GTEST_SKIP() << "HEARTH_SOURCE_DIR names the source tree; ctest sets it";
+  Registry registry = native_registry();
+  const Value modules =
+      json::parse(read_text(std::string(root) + "/tests/golden/comfyui_classes.json", 1 << 20).value()).value();
+  int here = 0;
+  for (const auto& [module, names] : modules.as_object()) {
+    for (const Value& name : names.as_list()) {
+      if (registry.find(name.as_string()) && ++here) continue;
+      MissingClass missing = describe_missing(name.as_string(), registry);
+      EXPECT_EQ(missing.pack, "ComfyUI") << name.as_string() << " of " << module;
+      EXPECT_FALSE(missing.purpose.empty()) << name.as_string();
+    }
+  }
+  EXPECT_GE(here, 160);
+}
+
+TEST(MissingNodes, StandInsAreHere) {
+  Registry registry = native_registry();
+  for (const char* name : {"PerpNeg", "TripleCLIPLoader", "SaveVideo", "ImageGrid", "TextToUppercase", "RegexReplace",
+                           "BatchImagesNode", "GITSScheduler", "KlingImage2VideoNode"}) {
+    MissingClass missing = describe_missing(name, registry);
+    EXPECT_EQ(missing.nearest.empty(), std::string(name).starts_with("Kling")) << name;
+    EXPECT_EQ(missing.pack, "ComfyUI") << name;
   }
 }
 

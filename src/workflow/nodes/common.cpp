@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "core/base/log.h"
 #include "formats/image/picture.h"
 #include "runtime/diffuse/sampling/sampler.h"
 #include "workflow/picture_work.h"
@@ -35,12 +36,46 @@ EncodedPreview encoded_preview(const NodeCall& call, const Tensor& small) {
   return {"image/jpeg", image::encode_jpeg(picture, kPreviewQuality)};
 }
 
+Tensor decoded_preview(const NodeCall& call, const diffuse::Model& model, const Tensor& denoised) {
+  PictureWork& work = call.pictures();
+  const ModelFolders& models = call.services().places.models;
+  const std::string begin = work.preview_decoder(model);
+  const std::string file = begin.empty() ? "" : first_model_file(models, "vae_approx", begin);
+  if (file.empty()) throw Error(Code::kNotFound, fmt::format("no file {}.* in vae_approx", begin));
+  diffuse::Watch watch;
+  watch.is_cancelled = [&call] { return call.watch().is_cancelled(); };
+  return work.decode_preview(model, work.load_vae(models.resolve("vae_approx", file).value(), watch), denoised, watch);
+}
+
+// By the tiny decoder where that is wanted; where it is missing or does not fit, by the map of channels from then on: a
+// picture is not given up for its preview.
+Tensor small_picture(const NodeCall& call, PreviewMethod& method, const diffuse::Model& model, const Tensor& denoised) {
+  if (method == PreviewMethod::kTinyDecoder) {
+    try {
+      return decoded_preview(call, model, denoised);
+    } catch (const Error& error) {
+      if (error.code() == Code::kCancelled) throw;
+      log::warn("previews without TAESD: {}", error.message());
+      method = PreviewMethod::kLatentToRgb;
+    }
+  }
+  return call.pictures().preview(model, denoised);
+}
+
 int64_t bytes_of(const Tensor& tensor) { return tensor ? tensor.bytes() : 0; }
 
 }  // namespace
 
+std::string first_model_file(const ModelFolders& models, std::string_view kind, std::string_view begin) {
+  for (const std::string& file : models.list(kind)) {
+    if (file.starts_with(begin)) return file;
+  }
+  return "";
+}
+
 InputSpec sampler_choice(std::string_view name) { return choice(name, diffuse::sampler_names()); }
 InputSpec scheduler_choice(std::string_view name) { return choice(name, diffuse::scheduler_names()); }
+InputSpec exact_number(std::string_view name, FloatRange range) { return number(name, range).with("round", false); }
 
 NodeValue image_value(Tensor tensor) {
   int64_t bytes = bytes_of(tensor);
@@ -96,9 +131,11 @@ diffuse::Watch watch_of(const NodeCall& call) {
     call.watch().progress(done, total, *latest ? &**latest : nullptr);
     latest->reset();
   };
-  if (preview_method(call) != PreviewMethod::kNone) {
-    watch.preview = [&call, latest](const diffuse::Model& model, const Tensor& denoised) {
-      *latest = encoded_preview(call, call.pictures().preview(model, denoised));
+  PreviewMethod method = preview_method(call);
+  if (method != PreviewMethod::kNone) {
+    watch.preview = [&call, latest, method](const diffuse::Model& model, const Tensor& denoised) mutable {
+      Tensor picture = small_picture(call, method, model, denoised);
+      if (picture) *latest = encoded_preview(call, picture);
     };
   }
   return watch;
@@ -114,17 +151,22 @@ Registry native_registry() {
   add_latent_nodes(registry);
   add_load_nodes(registry);
   add_save_nodes(registry);
+  add_animation_nodes(registry);
   add_image_nodes(registry);
   add_image_transform_nodes(registry);
   add_image_filter_nodes(registry);
+  add_image_effect_nodes(registry);
   add_mask_nodes(registry);
   add_latent_math_nodes(registry);
+  add_latent_cut_nodes(registry);
   add_custom_sampling_nodes(registry);
   add_sampler_choice_nodes(registry);
   add_sigma_nodes(registry);
   add_model_patch_nodes(registry);
+  add_compute_nodes(registry);
   add_primitive_nodes(registry);
   add_text_nodes(registry);
+  registry.explain(input_help);
   return registry;
 }
 

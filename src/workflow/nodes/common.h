@@ -15,6 +15,8 @@ inline constexpr int64_t kMaxSide = 16384;
 
 InputSpec sampler_choice(std::string_view name);
 InputSpec scheduler_choice(std::string_view name);
+/// A number whose digits the frontend leaves as they are typed.
+InputSpec exact_number(std::string_view name, FloatRange range);
 
 // Values with the bytes they keep alive.
 NodeValue image_value(Tensor tensor);  // IMAGE and MASK
@@ -32,6 +34,12 @@ diffuse::Latent latent_in(const NodeCall& call, std::string_view name);
 /// A method by its combo name; kInvalidArgument for another.
 Resampling resampling_in(const NodeCall& call, std::string_view name);
 
+/// The first file of a model folder whose name begins so; empty when there is none.
+std::string first_model_file(const ModelFolders& models, std::string_view kind, std::string_view begin);
+
+/// Help for an input whose declaration gives none; empty where nothing general can be said (input_help.cpp).
+std::string_view input_help(const NodeType& node, const InputSpec& input);
+
 /// Progress, cancellation and, for sampling, previews of a call. The call outlives it.
 diffuse::Watch watch_of(const NodeCall& call);
 
@@ -45,15 +53,19 @@ void add_text_encode_nodes(Registry& registry);
 void add_conditioning_nodes(Registry& registry);
 void add_latent_nodes(Registry& registry);
 void add_latent_math_nodes(Registry& registry);
+void add_latent_cut_nodes(Registry& registry);
 void add_vae_nodes(Registry& registry);
 void add_image_nodes(Registry& registry);
 void add_image_transform_nodes(Registry& registry);
 void add_image_filter_nodes(Registry& registry);
+void add_image_effect_nodes(Registry& registry);
 void add_mask_nodes(Registry& registry);
 void add_model_patch_nodes(Registry& registry);
+void add_compute_nodes(Registry& registry);
 void add_primitive_nodes(Registry& registry);
 void add_text_nodes(Registry& registry);
 void add_load_nodes(Registry& registry);
 void add_save_nodes(Registry& registry);
+void add_animation_nodes(Registry& registry);
 
 }  // namespace hearth::workflow

@@ -1,6 +1,9 @@
 // Custom sampling: noise, guiders and the nodes that put them to work.
+#include <cmath>
+
 #include "runtime/diffuse/sampling/sampler.h"
 #include "workflow/nodes/sampling.h"
+#include "workflow/picture_work.h"
 
 namespace hearth::workflow {
 namespace {
@@ -36,6 +39,16 @@ NodeResult random_noise(NodeCall& call) { return give(NodeValue::of(diffuse::Noi
 
 NodeResult disable_noise(NodeCall&) { return give(NodeValue::of(diffuse::Noise{.is_off = true})); }
 
+// How far down the noise levels go is how much noise comes on.
+NodeResult add_noise(NodeCall& call) {
+  diffuse::Latent latent = latent_in(call, "latent_image");
+  diffuse::Sigmas sigmas = call.get<diffuse::Sigmas>("sigmas");
+  if (sigmas.empty()) return give(latent_value(std::move(latent)));
+  const float level = sigmas.size() > 1 ? std::fabs(sigmas.front() - sigmas.back()) : sigmas.front();
+  return give(latent_value(
+      call.pictures().add_noise(call.get<diffuse::Model>("model"), call.get<diffuse::Noise>("noise"), level, latent)));
+}
+
 NodeResult guider_value(Guider guider) { return give(NodeValue::of(std::move(guider), 0, true)); }
 
 NodeResult basic_guider(NodeCall& call) {
@@ -60,20 +73,29 @@ NodeResult dual_cfg_guider(NodeCall& call) {
   return guider_value(std::move(guider));
 }
 
+NodeResult perp_neg_guider(NodeCall& call) {
+  Guider guider = cfg_guider_in(call);
+  guider.kind = Guider::Kind::kPerpNeg;
+  guider.middle = call.get<Conditioning>("empty_conditioning");
+  guider.negative_scale = call.number("neg_scale");
+  return guider_value(std::move(guider));
+}
+
 }  // namespace
 
 void add_custom_sampling_nodes(Registry& registry) {
   registry.add({.class_name = "SamplerCustom",
                 .category = "sampling/custom_sampling",
+                .description = "Samples with a sampler and noise levels of your choice.",
                 .python_module = "comfy_extras.nodes_custom_sampler",
-                .inputs = {socket("model", "MODEL"), boolean("add_noise", true), seed("noise_seed"),
-                           number("cfg", {.value = 8.0, .min = 0.0, .max = 100.0, .step = 0.1, .round = 0.01}),
+                .inputs = {socket("model", "MODEL"), boolean("add_noise", true), seed("noise_seed"), cfg_input("cfg"),
                            socket("positive", "CONDITIONING"), socket("negative", "CONDITIONING"),
                            socket("sampler", "SAMPLER"), socket("sigmas", "SIGMAS"), socket("latent_image", "LATENT")},
                 .outputs = {{"LATENT", "output"}, {"LATENT", "denoised_output"}},
                 .run = sampler_custom});
   registry.add({.class_name = "SamplerCustomAdvanced",
                 .category = "sampling/custom_sampling",
+                .description = "Samples with noise, guider, sampler and noise levels each from a node of its own.",
                 .python_module = "comfy_extras.nodes_custom_sampler",
                 .inputs = {socket("noise", "NOISE"), socket("guider", "GUIDER"), socket("sampler", "SAMPLER"),
                            socket("sigmas", "SIGMAS"), socket("latent_image", "LATENT")},
@@ -81,41 +103,63 @@ void add_custom_sampling_nodes(Registry& registry) {
                 .run = sampler_custom_advanced});
   registry.add({.class_name = "RandomNoise",
                 .category = "sampling/custom_sampling/noise",
+                .description = "Noise of a seed.",
                 .python_module = "comfy_extras.nodes_custom_sampler",
                 .inputs = {seed("noise_seed")},
                 .outputs = {{"NOISE"}},
                 .run = random_noise});
   registry.add({.class_name = "DisableNoise",
                 .category = "sampling/custom_sampling/noise",
+                .description = "No noise: for latents that carry some already.",
                 .python_module = "comfy_extras.nodes_custom_sampler",
                 .inputs = {},
                 .outputs = {{"NOISE"}},
                 .run = disable_noise});
+  registry.add({.class_name = "AddNoise",
+                .category = "_for_testing/custom_sampling/noise",
+                .description = "Puts noise on a latent, as much as lies between the first and the last level.",
+                .python_module = "comfy_extras.nodes_custom_sampler",
+                .inputs = {socket("model", "MODEL"), socket("noise", "NOISE"), socket("sigmas", "SIGMAS"),
+                           socket("latent_image", "LATENT")},
+                .outputs = {{"LATENT"}},
+                .is_experimental = true,
+                .run = add_noise});
+  registry.add(
+      {.class_name = "PerpNegGuider",
+       .category = "_for_testing",
+       .description = "Follows a prompt, and steers clear of what the negative has beside it.",
+       .python_module = "comfy_extras.nodes_perpneg",
+       .inputs = {socket("model", "MODEL"), socket("positive", "CONDITIONING"), socket("negative", "CONDITIONING"),
+                  socket("empty_conditioning", "CONDITIONING").help("A prompt without words"), cfg_input("cfg"),
+                  number("neg_scale", {.value = 1.0, .min = 0.0, .max = 100.0, .step = 0.01})
+                      .help("How strongly the negative is held against the positive")},
+       .outputs = {{"GUIDER"}},
+       .is_experimental = true,
+       .run = perp_neg_guider});
   registry.add({.class_name = "BasicGuider",
                 .category = "sampling/custom_sampling/guiders",
+                .description = "Follows one prompt, without a negative.",
                 .python_module = "comfy_extras.nodes_custom_sampler",
                 .inputs = {socket("model", "MODEL"), socket("conditioning", "CONDITIONING")},
                 .outputs = {{"GUIDER"}},
                 .run = basic_guider});
-  registry.add(
-      {.class_name = "CFGGuider",
-       .category = "sampling/custom_sampling/guiders",
-       .python_module = "comfy_extras.nodes_custom_sampler",
-       .inputs = {socket("model", "MODEL"), socket("positive", "CONDITIONING"), socket("negative", "CONDITIONING"),
-                  number("cfg", {.value = 8.0, .min = 0.0, .max = 100.0, .step = 0.1, .round = 0.01})},
-       .outputs = {{"GUIDER"}},
-       .run = cfg_guider});
-  registry.add(
-      {.class_name = "DualCFGGuider",
-       .category = "sampling/custom_sampling/guiders",
-       .python_module = "comfy_extras.nodes_custom_sampler",
-       .inputs = {socket("model", "MODEL"), socket("cond1", "CONDITIONING"), socket("cond2", "CONDITIONING"),
-                  socket("negative", "CONDITIONING"),
-                  number("cfg_conds", {.value = 8.0, .min = 0.0, .max = 100.0, .step = 0.1, .round = 0.01}),
-                  number("cfg_cond2_negative", {.value = 8.0, .min = 0.0, .max = 100.0, .step = 0.1, .round = 0.01}),
-                  choice("style", {"regular", "nested"})},
-       .outputs = {{"GUIDER"}},
-       .run = dual_cfg_guider});
+  registry.add({.class_name = "CFGGuider",
+                .category = "sampling/custom_sampling/guiders",
+                .description = "Follows a prompt and stays away from a negative (classifier-free guidance).",
+                .python_module = "comfy_extras.nodes_custom_sampler",
+                .inputs = {socket("model", "MODEL"), socket("positive", "CONDITIONING"),
+                           socket("negative", "CONDITIONING"), cfg_input("cfg")},
+                .outputs = {{"GUIDER"}},
+                .run = cfg_guider});
+  registry.add({.class_name = "DualCFGGuider",
+                .category = "sampling/custom_sampling/guiders",
+                .description = "Guidance with two prompts, each with a strength of its own.",
+                .python_module = "comfy_extras.nodes_custom_sampler",
+                .inputs = {socket("model", "MODEL"), socket("cond1", "CONDITIONING"), socket("cond2", "CONDITIONING"),
+                           socket("negative", "CONDITIONING"), cfg_input("cfg_conds"), cfg_input("cfg_cond2_negative"),
+                           choice("style", {"regular", "nested"})},
+                .outputs = {{"GUIDER"}},
+                .run = dual_cfg_guider});
 }
 
 }  // namespace hearth::workflow

@@ -120,6 +120,7 @@ void add_image_transform_nodes(Registry& registry) {
       {.class_name = "ImageCrop",
        .display_name = "Image Crop",
        .category = "image/transform",
+       .description = "Cuts a rectangle out of a picture.",
        .python_module = "comfy_extras.nodes_images",
        .inputs = {socket("image", "IMAGE"), integer("width", {.value = 512, .min = 1, .max = kMaxSide, .step = 1}),
                   integer("height", {.value = 512, .min = 1, .max = kMaxSide, .step = 1}),
@@ -130,6 +131,7 @@ void add_image_transform_nodes(Registry& registry) {
   registry.add({.class_name = "ImageStitch",
                 .display_name = "Image Stitch",
                 .category = "image/transform",
+                .description = "Puts two pictures side by side or one below the other.",
                 .python_module = "comfy_extras.nodes_images",
                 .inputs = {socket("image1", "IMAGE"),
                            choice("direction", {"right", "down", "left", "up"}).with("default", "right"),
@@ -141,6 +143,7 @@ void add_image_transform_nodes(Registry& registry) {
                 .run = image_stitch});
   registry.add({.class_name = "ResizeAndPadImage",
                 .category = "image/transform",
+                .description = "Fits a picture into a size and fills what is left with a colour.",
                 .python_module = "comfy_extras.nodes_images",
                 .inputs = {socket("image", "IMAGE"),
                            integer("target_width", {.value = 512, .min = 1, .max = kMaxSide, .step = 1}),
@@ -152,6 +155,7 @@ void add_image_transform_nodes(Registry& registry) {
   registry.add(
       {.class_name = "ImageRotate",
        .category = "image/transform",
+       .description = "Turns a picture by quarters.",
        .python_module = "comfy_extras.nodes_images",
        .inputs = {socket("image", "IMAGE"), choice("rotation", {"none", "90 degrees", "180 degrees", "270 degrees"})},
        .outputs = {{"IMAGE"}},
@@ -159,6 +163,7 @@ void add_image_transform_nodes(Registry& registry) {
   registry.add(
       {.class_name = "ImageFlip",
        .category = "image/transform",
+       .description = "Mirrors a picture.",
        .python_module = "comfy_extras.nodes_images",
        .inputs = {socket("image", "IMAGE"), choice("flip_method", {"x-axis: vertically", "y-axis: horizontally"})},
        .outputs = {{"IMAGE"}},

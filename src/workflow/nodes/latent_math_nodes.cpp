@@ -103,18 +103,21 @@ NodeResult latent_batch_seed_behavior(NodeCall& call) {
 void add_latent_math_nodes(Registry& registry) {
   registry.add({.class_name = "LatentAdd",
                 .category = "latent/advanced",
+                .description = "Adds two latents.",
                 .python_module = "comfy_extras.nodes_latent",
                 .inputs = {socket("samples1", "LATENT"), socket("samples2", "LATENT")},
                 .outputs = {{"LATENT"}},
                 .run = latent_add});
   registry.add({.class_name = "LatentSubtract",
                 .category = "latent/advanced",
+                .description = "Subtracts the second latent from the first.",
                 .python_module = "comfy_extras.nodes_latent",
                 .inputs = {socket("samples1", "LATENT"), socket("samples2", "LATENT")},
                 .outputs = {{"LATENT"}},
                 .run = latent_subtract});
   registry.add({.class_name = "LatentMultiply",
                 .category = "latent/advanced",
+                .description = "Multiplies a latent by a number.",
                 .python_module = "comfy_extras.nodes_latent",
                 .inputs = {socket("samples", "LATENT"),
                            number("multiplier", {.value = 1.0, .min = -10.0, .max = 10.0, .step = 0.01})},
@@ -122,6 +125,7 @@ void add_latent_math_nodes(Registry& registry) {
                 .run = latent_multiply});
   registry.add({.class_name = "LatentInterpolate",
                 .category = "latent/advanced",
+                .description = "Mixes two latents, direction and length apart.",
                 .python_module = "comfy_extras.nodes_latent",
                 .inputs = {socket("samples1", "LATENT"), socket("samples2", "LATENT"),
                            number("ratio", {.value = 1.0, .min = 0.0, .max = 1.0, .step = 0.01})},
@@ -129,6 +133,7 @@ void add_latent_math_nodes(Registry& registry) {
                 .run = latent_interpolate});
   registry.add({.class_name = "LatentBatch",
                 .category = "latent/batch",
+                .description = "Puts two latents into one batch.",
                 .python_module = "comfy_extras.nodes_latent",
                 .inputs = {socket("samples1", "LATENT"), socket("samples2", "LATENT")},
                 .outputs = {{"LATENT"}},
@@ -137,6 +142,7 @@ void add_latent_math_nodes(Registry& registry) {
   registry.add(
       {.class_name = "LatentBatchSeedBehavior",
        .category = "latent/advanced",
+       .description = "Chooses whether the members of a batch draw the same noise.",
        .python_module = "comfy_extras.nodes_latent",
        .inputs = {socket("samples", "LATENT"), choice("seed_behavior", {"random", "fixed"}).with("default", "fixed")},
        .outputs = {{"LATENT"}},

@@ -48,21 +48,21 @@ NodeResult dual_clip_loader(NodeCall& call) {
   return give(clip_value(call.pictures().load_text_encoder(files, watch_of(call))));
 }
 
-// The decoder file of a tiny autoencoder such as "taesd"; "" when its pair is not there.
-std::string tiny_decoder(const ModelFolders& models, const std::string& name) {
-  std::string decoder;
-  bool has_encoder = false;
-  for (const std::string& file : models.list("vae_approx")) {
-    if (file.starts_with(name + "_decoder.")) decoder = file;
-    has_encoder = has_encoder || file.starts_with(name + "_encoder.");
-  }
-  return has_encoder ? decoder : "";
+// The files of a tiny autoencoder such as "taesd"; nothing unless both halves are there.
+struct TinyPair {
+  std::string encoder, decoder;
+};
+std::optional<TinyPair> tiny_pair(const ModelFolders& models, const std::string& name) {
+  TinyPair pair{first_model_file(models, "vae_approx", name + "_encoder."),
+                first_model_file(models, "vae_approx", name + "_decoder.")};
+  if (pair.encoder.empty() || pair.decoder.empty()) return std::nullopt;
+  return pair;
 }
 
 std::vector<std::string> vae_names(const Places& places) {
   std::vector<std::string> names = places.models.list("vae");
   for (std::string tiny : {"taesd", "taesdxl", "taesd3", "taef1"}) {
-    if (!tiny_decoder(places.models, tiny).empty()) names.push_back(tiny);
+    if (tiny_pair(places.models, tiny)) names.push_back(tiny);
   }
   return names;
 }
@@ -75,9 +75,15 @@ InputSpec vae_choice(std::string_view name) {
 
 NodeResult vae_loader(NodeCall& call) {
   const ModelFolders& models = call.services().places.models;
-  std::string name = call.text("vae_name"), decoder = tiny_decoder(models, name);
-  std::string path = models.resolve(decoder.empty() ? "vae" : "vae_approx", decoder.empty() ? name : decoder).value();
-  return give(vae_value(call.pictures().load_vae(path, watch_of(call))));
+  const std::string name = call.text("vae_name");
+  const std::optional<TinyPair> tiny = tiny_pair(models, name);
+  auto load = [&](std::string_view folder, const std::string& file) {
+    return call.pictures().load_vae(models.resolve(folder, file).value(), watch_of(call));
+  };
+  if (!tiny) return give(vae_value(load("vae", name)));
+  diffuse::Vae vae = load("vae_approx", tiny->decoder);
+  vae.encoder = load("vae_approx", tiny->encoder).base;
+  return give(vae_value(std::move(vae)));
 }
 
 diffuse::LoraUse lora_in(const NodeCall& call, std::string_view strength) {
@@ -105,24 +111,28 @@ void add_loader_nodes(Registry& registry) {
   registry.add({.class_name = "CheckpointLoaderSimple",
                 .display_name = "Load Checkpoint",
                 .category = "loaders",
+                .description = "Loads a checkpoint: denoiser, text encoders and VAE.",
                 .inputs = {model_file("ckpt_name", "checkpoints")},
                 .outputs = {{"MODEL"}, {"CLIP"}, {"VAE"}},
                 .run = checkpoint_loader_simple});
   registry.add({.class_name = "CheckpointLoader",
                 .display_name = "Load Checkpoint With Config (DEPRECATED)",
                 .category = "advanced/loaders",
+                .description = "Loads a checkpoint; the configuration is told by the weights.",
                 .inputs = {model_file("config_name", "configs"), model_file("ckpt_name", "checkpoints")},
                 .outputs = {{"MODEL"}, {"CLIP"}, {"VAE"}},
                 .is_deprecated = true,
                 .run = checkpoint_loader});
   registry.add({.class_name = "DiffusersLoader",
                 .category = "advanced/loaders/deprecated",
+                .description = "Loads a model from a folder in diffusers layout.",
                 .inputs = {model_file("model_path", "diffusers")},
                 .outputs = {{"MODEL"}, {"CLIP"}, {"VAE"}},
                 .run = diffusers_loader});
   registry.add({.class_name = "UNETLoader",
                 .display_name = "Load Diffusion Model",
                 .category = "advanced/loaders",
+                .description = "Loads a denoiser from a file of its own.",
                 .inputs = {model_file("unet_name", "diffusion_models"),
                            choice("weight_dtype", {"default", "fp8_e4m3fn", "fp8_e4m3fn_fast", "fp8_e5m2"})},
                 .outputs = {{"MODEL"}},
@@ -130,6 +140,7 @@ void add_loader_nodes(Registry& registry) {
   registry.add({.class_name = "CLIPLoader",
                 .display_name = "Load CLIP",
                 .category = "advanced/loaders",
+                .description = "Loads a text encoder from a file of its own.",
                 .inputs = {model_file("clip_name", "text_encoders"),
                            choice("type", {"stable_diffusion", "stable_cascade", "sd3", "stable_audio", "mochi", "ltxv",
                                            "pixart", "cosmos", "lumina2", "wan", "hidream", "chroma", "ace", "omnigen2",
@@ -139,6 +150,7 @@ void add_loader_nodes(Registry& registry) {
                 .run = clip_loader});
   registry.add({.class_name = "DualCLIPLoader",
                 .category = "advanced/loaders",
+                .description = "Loads the two text encoders of SDXL from files of their own.",
                 .inputs = {model_file("clip_name1", "text_encoders"), model_file("clip_name2", "text_encoders"),
                            choice("type", {"sdxl", "sd3", "flux", "hunyuan_video", "hidream", "hunyuan_image",
                                            "hunyuan_video_15", "kandinsky5", "kandinsky5_image", "ltxv", "newbie"}),
@@ -148,12 +160,14 @@ void add_loader_nodes(Registry& registry) {
   registry.add({.class_name = "VAELoader",
                 .display_name = "Load VAE",
                 .category = "loaders",
+                .description = "Loads a VAE from a file of its own, or a tiny autoencoder.",
                 .inputs = {vae_choice("vae_name")},
                 .outputs = {{"VAE"}},
                 .run = vae_loader});
   registry.add({.class_name = "LoraLoader",
                 .display_name = "Load LoRA",
                 .category = "loaders",
+                .description = "Applies a LoRA to denoiser and text encoders. Put several one behind the other.",
                 .inputs = {socket("model", "MODEL"), socket("clip", "CLIP"), model_file("lora_name", "loras"),
                            number("strength_model", {.value = 1.0, .min = -100.0, .max = 100.0, .step = 0.01}),
                            number("strength_clip", {.value = 1.0, .min = -100.0, .max = 100.0, .step = 0.01})},
@@ -161,6 +175,7 @@ void add_loader_nodes(Registry& registry) {
                 .run = lora_loader});
   registry.add({.class_name = "LoraLoaderModelOnly",
                 .category = "loaders",
+                .description = "Applies a LoRA to the denoiser alone.",
                 .inputs = {socket("model", "MODEL"), model_file("lora_name", "loras"),
                            number("strength_model", {.value = 1.0, .min = -100.0, .max = 100.0, .step = 0.01})},
                 .outputs = {{"MODEL"}},

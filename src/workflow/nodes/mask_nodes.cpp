@@ -77,6 +77,7 @@ void add_mask_nodes(Registry& registry) {
   registry.add({.class_name = "MaskToImage",
                 .display_name = "Convert Mask to Image",
                 .category = "mask",
+                .description = "Makes a grey picture of a mask.",
                 .python_module = "comfy_extras.nodes_mask",
                 .inputs = {socket("mask", "MASK")},
                 .outputs = {{"IMAGE"}},
@@ -84,6 +85,7 @@ void add_mask_nodes(Registry& registry) {
   registry.add({.class_name = "ImageToMask",
                 .display_name = "Convert Image to Mask",
                 .category = "mask",
+                .description = "Makes a mask of one channel of a picture.",
                 .python_module = "comfy_extras.nodes_mask",
                 .inputs = {socket("image", "IMAGE"), choice("channel", {"red", "green", "blue", "alpha"})},
                 .outputs = {{"MASK"}},
@@ -91,6 +93,7 @@ void add_mask_nodes(Registry& registry) {
   registry.add(
       {.class_name = "ImageColorToMask",
        .category = "mask",
+       .description = "A mask of the pixels that have one colour.",
        .python_module = "comfy_extras.nodes_mask",
        .inputs = {socket("image", "IMAGE"),
                   integer("color", {.value = 0, .min = 0, .max = 16777215, .step = 1}).with("display", "number")},
@@ -98,6 +101,7 @@ void add_mask_nodes(Registry& registry) {
        .run = image_color_to_mask});
   registry.add({.class_name = "SolidMask",
                 .category = "mask",
+                .description = "A mask of one value.",
                 .python_module = "comfy_extras.nodes_mask",
                 .inputs = {number("value", {.value = 1.0, .min = 0.0, .max = 1.0, .step = 0.01}),
                            integer("width", {.value = 512, .min = 1, .max = kMaxSide, .step = 1}),
@@ -106,12 +110,14 @@ void add_mask_nodes(Registry& registry) {
                 .run = solid_mask});
   registry.add({.class_name = "InvertMask",
                 .category = "mask",
+                .description = "Turns inside and outside round.",
                 .python_module = "comfy_extras.nodes_mask",
                 .inputs = {socket("mask", "MASK")},
                 .outputs = {{"MASK"}},
                 .run = invert_mask});
   registry.add({.class_name = "CropMask",
                 .category = "mask",
+                .description = "Cuts a rectangle out of a mask.",
                 .python_module = "comfy_extras.nodes_mask",
                 .inputs = {socket("mask", "MASK"), integer("x", {.value = 0, .min = 0, .max = kMaxSide, .step = 1}),
                            integer("y", {.value = 0, .min = 0, .max = kMaxSide, .step = 1}),
@@ -121,6 +127,7 @@ void add_mask_nodes(Registry& registry) {
                 .run = crop_mask});
   registry.add({.class_name = "MaskComposite",
                 .category = "mask",
+                .description = "Combines two masks.",
                 .python_module = "comfy_extras.nodes_mask",
                 .inputs = {socket("destination", "MASK"), socket("source", "MASK"),
                            integer("x", {.value = 0, .min = 0, .max = kMaxSide, .step = 1}),
@@ -130,6 +137,7 @@ void add_mask_nodes(Registry& registry) {
                 .run = mask_composite});
   registry.add({.class_name = "FeatherMask",
                 .category = "mask",
+                .description = "Fades a mask towards its edges.",
                 .python_module = "comfy_extras.nodes_mask",
                 .inputs = {socket("mask", "MASK"), integer("left", {.value = 0, .min = 0, .max = kMaxSide, .step = 1}),
                            integer("top", {.value = 0, .min = 0, .max = kMaxSide, .step = 1}),
@@ -141,6 +149,7 @@ void add_mask_nodes(Registry& registry) {
       {.class_name = "GrowMask",
        .display_name = "Grow Mask",
        .category = "mask",
+       .description = "Grows or shrinks a mask.",
        .python_module = "comfy_extras.nodes_mask",
        .inputs = {socket("mask", "MASK"), integer("expand", {.value = 0, .min = -16384, .max = kMaxSide, .step = 1}),
                   boolean("tapered_corners", true)},
@@ -149,6 +158,7 @@ void add_mask_nodes(Registry& registry) {
   registry.add(
       {.class_name = "ThresholdMask",
        .category = "mask",
+       .description = "Makes a mask black and white.",
        .python_module = "comfy_extras.nodes_mask",
        .inputs = {socket("mask", "MASK"), number("value", {.value = 0.5, .min = 0.0, .max = 1.0, .step = 0.01})},
        .outputs = {{"MASK"}},

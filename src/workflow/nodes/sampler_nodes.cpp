@@ -5,6 +5,12 @@
 
 namespace hearth::workflow {
 
+InputSpec steps_input(int64_t value, int64_t max) { return integer("steps", {.value = value, .min = 1, .max = max}); }
+InputSpec cfg_input(std::string_view name) {
+  return number(name, {.value = 8.0, .min = 0.0, .max = 100.0, .step = 0.1, .round = 0.01});
+}
+InputSpec denoise_input() { return number("denoise", {.value = 1.0, .min = 0.0, .max = 1.0, .step = 0.01}); }
+
 diffuse::Guider cfg_guider_in(const NodeCall& call) {
   diffuse::Guider guider;
   guider.kind = diffuse::Guider::Kind::kCfg;
@@ -57,23 +63,21 @@ void add_sampler_nodes(Registry& registry) {
   registry.add(
       {.class_name = "KSampler",
        .category = "sampling",
-       .inputs = {socket("model", "MODEL"), seed("seed"), integer("steps", {.value = 20, .min = 1, .max = 10000}),
-                  number("cfg", {.value = 8.0, .min = 0.0, .max = 100.0, .step = 0.1, .round = 0.01}),
+       .description = "Makes a latent of noise, step by step, as the prompts say.",
+       .inputs = {socket("model", "MODEL"), seed("seed"), steps_input(20), cfg_input("cfg"),
                   sampler_choice("sampler_name"), scheduler_choice("scheduler"), socket("positive", "CONDITIONING"),
-                  socket("negative", "CONDITIONING"), socket("latent_image", "LATENT"),
-                  number("denoise", {.value = 1.0, .min = 0.0, .max = 1.0, .step = 0.01})},
+                  socket("negative", "CONDITIONING"), socket("latent_image", "LATENT"), denoise_input()},
        .outputs = {{"LATENT"}},
        .run = ksampler});
   registry.add(
       {.class_name = "KSamplerAdvanced",
        .display_name = "KSampler (Advanced)",
        .category = "sampling",
+       .description = "KSampler for a part of the steps, to split a sampling between models or settings.",
        .inputs = {socket("model", "MODEL"), choice("add_noise", {"enable", "disable"}), seed("noise_seed"),
-                  integer("steps", {.value = 20, .min = 1, .max = 10000}),
-                  number("cfg", {.value = 8.0, .min = 0.0, .max = 100.0, .step = 0.1, .round = 0.01}),
-                  sampler_choice("sampler_name"), scheduler_choice("scheduler"), socket("positive", "CONDITIONING"),
-                  socket("negative", "CONDITIONING"), socket("latent_image", "LATENT"),
-                  integer("start_at_step", {.value = 0, .min = 0, .max = 10000}),
+                  steps_input(20), cfg_input("cfg"), sampler_choice("sampler_name"), scheduler_choice("scheduler"),
+                  socket("positive", "CONDITIONING"), socket("negative", "CONDITIONING"),
+                  socket("latent_image", "LATENT"), integer("start_at_step", {.value = 0, .min = 0, .max = 10000}),
                   integer("end_at_step", {.value = 10000, .min = 0, .max = 10000}),
                   choice("return_with_leftover_noise", {"disable", "enable"})},
        .outputs = {{"LATENT"}},

@@ -4,6 +4,11 @@
 
 namespace hearth::workflow {
 
+// What many nodes ask for.
+InputSpec steps_input(int64_t value, int64_t max = 10000);
+InputSpec cfg_input(std::string_view name);
+InputSpec denoise_input();
+
 /// CFG guidance of a node's model, positive, negative and cfg inputs.
 diffuse::Guider cfg_guider_in(const NodeCall& call);
 

@@ -6,15 +6,10 @@
 
 #include "formats/json/json.h"
 #include "workflow/execute/digest.h"
-#include "workflow/files/picture_store.h"
-#include "workflow/nodes/common.h"
+#include "workflow/nodes/saving.h"
 
 namespace hearth::workflow {
-namespace {
 
-constexpr int kSavedLevel = 4, kPreviewLevel = 1;  // of PNG compression
-
-// What a saved file says about how it was made: prompt, then every entry of extra_pnginfo, each as JSON.
 Value text_chunks(const NodeCall& call) {
   Value chunks = Value::object();
   if (!call.services().writes_metadata) return chunks;
@@ -30,10 +25,16 @@ Value shown_file(const std::string& file, const SavePlace& place, std::string_vi
   return Value::object({{"filename", file}, {"subfolder", place.subfolder}, {"type", type}});
 }
 
+namespace {
+
+constexpr int kSavedLevel = 4, kPreviewLevel = 1;  // of PNG compression
+
 Value save_pngs(const NodeCall& call, const Tensor& images, std::string_view type, std::string prefix, int level) {
   const PictureStore& store = call.services().store;
   SavePlace place = store.place(type, std::move(prefix), images.dim(2), images.dim(1)).value();
   Value chunks = text_chunks(call), shown = Value::list();
+  // The samples of one picture in bytes, its rows behind their filters, and the file.
+  const StorageRef held = call.memory().book(3 * images.dim(1) * images.dim(2) * images.dim(3), "pictures").value();
   for (int64_t i = 0; i < images.dim(0); ++i) {
     call.check_cancelled();
     std::string file = place.file(i, "_.png");
@@ -125,6 +126,7 @@ void add_save_nodes(Registry& registry) {
   registry.add({.class_name = "SaveImage",
                 .display_name = "Save Image",
                 .category = "image",
+                .description = "Saves pictures as PNG files that carry their workflow.",
                 .inputs = {socket("images", "IMAGE"), text("filename_prefix", "ComfyUI"), hidden("prompt", "PROMPT"),
                            hidden("extra_pnginfo", "EXTRA_PNGINFO")},
                 .outputs = {{"IMAGE", "images"}},
@@ -134,6 +136,7 @@ void add_save_nodes(Registry& registry) {
       {.class_name = "PreviewImage",
        .display_name = "Preview Image",
        .category = "image",
+       .description = "Shows pictures without keeping them.",
        .inputs = {socket("images", "IMAGE"), hidden("prompt", "PROMPT"), hidden("extra_pnginfo", "EXTRA_PNGINFO")},
        .outputs = {{"IMAGE", "images"}},
        .is_output = true,
@@ -142,18 +145,21 @@ void add_save_nodes(Registry& registry) {
       {.class_name = "MaskPreview",
        .display_name = "Preview Mask",
        .category = "mask",
+       .description = "Shows a mask without keeping it.",
        .python_module = "comfy_extras.nodes_mask",
        .inputs = {socket("mask", "MASK"), hidden("prompt", "PROMPT"), hidden("extra_pnginfo", "EXTRA_PNGINFO")},
        .is_output = true,
        .run = mask_preview});
   registry.add({.class_name = "SaveLatent",
                 .category = "_for_testing",
+                .description = "Saves a latent.",
                 .inputs = {socket("samples", "LATENT"), text("filename_prefix", "latents/ComfyUI"),
                            hidden("prompt", "PROMPT"), hidden("extra_pnginfo", "EXTRA_PNGINFO")},
                 .is_output = true,
                 .run = save_latent});
   registry.add({.class_name = "SaveImageWebsocket",
                 .category = "api/image",
+                .description = "Sends pictures over the WebSocket instead of saving them.",
                 .python_module = "custom_nodes.websocket_image_save",
                 .inputs = {socket("images", "IMAGE")},
                 .is_output = true,

@@ -14,17 +14,9 @@ namespace hearth::workflow::testing {
 namespace fs = std::filesystem;
 
 Folders::Folders() {
-  std::string pattern = (fs::temp_directory_path() / "hearth_workflow_XXXXXX").string();
-  check(mkdtemp(pattern.data()) != nullptr, "a temporary folder can be made");
-  root_ = pattern;
   for (const char* name : {"models/checkpoints", "models/loras", "input", "output", "temp"}) {
     fs::create_directories(root_ + "/" + name);
   }
-}
-
-Folders::~Folders() {
-  std::error_code failed;
-  fs::remove_all(root_, failed);
 }
 
 Places Folders::places() const {

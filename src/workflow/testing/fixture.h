@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "core/testing/temp_folder.h"
 #include "workflow/execute/run_job.h"
 #include "workflow/files/picture_store.h"
 #include "workflow/graph/validate.h"
@@ -17,13 +18,13 @@ namespace hearth::workflow::testing {
 class Folders {
  public:
   Folders();
-  ~Folders();
   const std::string& root() const { return root_; }
   Places places() const;
   void write(const std::string& name, const std::string& text) const;
 
  private:
-  std::string root_;
+  hearth::testing::TempFolder folder_;
+  const std::string& root_ = folder_.path();
 };
 
 /// Each event as one line: "executing 3", "progress 3 1/4", "executed 9 {...}".
@@ -51,8 +52,8 @@ class Bench {
   Folders folders;
   Places places;
   Registry registry;
+  RawAllocator memory{Device{}};  // the cache keeps tensors of it
   Cache cache;
-  RawAllocator memory{Device{}};
   PictureStore store;
   NodeServices services;
   Recorder events;

@@ -154,20 +154,38 @@ Field rescaled_cfg(const Field& cond, const Field& uncond, double cfg, const Fie
   return x - (x - (x_v - blended * sigma / root));
 }
 
+/// What of `a` stands at right angles on `b`.
+Field beside(const Field& a, const Field& b) {
+  double dot = 0, squares = 0;
+  for (int64_t i = 0; i < a.size(); ++i) {
+    dot += static_cast<double>(a[i]) * b[i];
+    squares += static_cast<double>(b[i]) * b[i];
+  }
+  return squares > 0 ? a - static_cast<float>(dot / squares) * b : a;
+}
+
+bool has_middle(GuiderKind kind) {
+  return kind == GuiderKind::kDualCfg || kind == GuiderKind::kDualCfgNested || kind == GuiderKind::kPerpNeg;
+}
+
 }  // namespace
 
 GuidedDenoiser::GuidedDenoiser(NoisePredictor& predictor, const ModelSampling& model, const UnetInputs& inputs,
-                               const Guidance& guidance, const LatentTask& task)
+                               const Guidance& guidance, const LatentTask& task, std::span<const float> sigmas)
     : predictor_(predictor), model_(model), task_(task), kind_(guidance.kind), cfg_(guidance.cfg),
-      cfg_middle_(guidance.cfg_middle), rescale_(guidance.rescale) {
+      cfg_middle_(guidance.cfg_middle), negative_scale_(guidance.negative_scale), rescale_(guidance.rescale),
+      differential_(guidance.differential) {
   check(task.latent.size() == task.shape.numel() && task.noise.size() == task.shape.numel(),
         "latent and noise have the latent's shape");
   check(task.mask.empty() || task.mask.size() == task.shape.numel(), "a noise mask has the latent's shape");
-  const bool is_dual = kind_ == GuiderKind::kDualCfg || kind_ == GuiderKind::kDualCfgNested;
+  if (differential_ && !sigmas.empty()) {
+    first_timestep_ = model.timestep(sigmas.front());
+    last_timestep_ = model.timestep(std::max(sigmas.back(), model.sigma_min()));
+  }
   const ConditionContext context{model, inputs, task};
   positive_ = prepare(guidance.positive, context, false);
   std::vector<Prepared*> lists = {&positive_};
-  if (is_dual) {
+  if (has_middle(kind_)) {
     middle_ = prepare(guidance.middle, context, true);
     lists.push_back(&middle_);
   }
@@ -186,15 +204,50 @@ GuidedDenoiser::GuidedDenoiser(NoisePredictor& predictor, const ModelSampling& m
 GuidedDenoiser::~GuidedDenoiser() = default;
 
 Field GuidedDenoiser::denoise(const Field& x, float sigma) {
-  const bool is_dual = kind_ == GuiderKind::kDualCfg || kind_ == GuiderKind::kDualCfgNested;
-  if (task_.mask.empty()) return is_dual ? dual_guess(x, sigma) : guess(x, sigma);
-  const Field kept = Field(x.size(), 1.0f) - task_.mask;
-  const Field masked = x * task_.mask + model_.noise_scaling(sigma, task_.noise, task_.latent) * kept;
-  Field seen = is_dual ? dual_guess(masked, sigma) : guess(masked, sigma);
-  return seen * task_.mask + task_.latent * kept;
+  if (task_.mask.empty()) return guess(x, sigma);
+  const Field mask = mask_at(sigma), kept = Field(x.size(), 1.0f) - mask;
+  const Field masked = x * mask + model_.noise_scaling(sigma, task_.noise, task_.latent) * kept;
+  Field seen = guess(masked, sigma);
+  return seen * mask + task_.latent * kept;
+}
+
+/// The task's mask; a differential one is open where its grey is above what of the sampling is left (arXiv 2306.00950).
+Field GuidedDenoiser::mask_at(float sigma) const {
+  if (!differential_) return task_.mask;
+  const float left = (model_.timestep(sigma) - last_timestep_) / (first_timestep_ - last_timestep_);
+  const bool is_blended = *differential_ > 0 && *differential_ < 1;
+  Field mask = task_.mask;
+  for (float& grey : mask.span()) {
+    const float open = grey >= left ? 1.0f : 0.0f;
+    grey = is_blended ? *differential_ * open + (1.0f - *differential_) * grey : open;
+  }
+  return mask;
 }
 
 Field GuidedDenoiser::guess(const Field& x, float sigma) {
+  switch (kind_) {
+    case GuiderKind::kBasic:
+    case GuiderKind::kCfg: return cfg_guess(x, sigma);
+    case GuiderKind::kDualCfg:
+    case GuiderKind::kDualCfgNested: return dual_guess(x, sigma);
+    case GuiderKind::kPerpNeg: return perp_neg_guess(x, sigma);
+  }
+  throw Error::bug("a guider without a rule");
+}
+
+/// Only what the negative has beside the positive is held against it (arXiv 2304.04968).
+Field GuidedDenoiser::perp_neg_guess(const Field& x, float sigma) {
+  const bool is_negative_needed = is_uncond_kept_ || negative_scale_ != 0;
+  const bool is_empty_needed = is_negative_needed || !is_one(cfg_);
+  auto seen = guesses({&positive_, is_negative_needed ? &negative_ : nullptr, is_empty_needed ? &middle_ : nullptr}, x,
+                      sigma);
+  if (is_uncond_kept_) uncond_ = seen[1];
+  Field positive = seen[0] - seen[2], negative = seen[1] - seen[2];
+  Field against = beside(negative, positive) * static_cast<float>(negative_scale_);
+  return seen[2] + static_cast<float>(cfg_) * (positive - against);
+}
+
+Field GuidedDenoiser::cfg_guess(const Field& x, float sigma) {
   const bool is_uncond_needed = is_uncond_kept_ || !is_one(cfg_);
   auto seen = guesses({&positive_, is_uncond_needed ? &negative_ : nullptr}, x, sigma);
   return combine(seen[0], seen[1], cfg_, x, sigma);
@@ -261,7 +314,7 @@ SampledField sample_latent(LatentSampling s, NoisePredictor& predictor,
     cpu.kind = NoiseMachine::Kind::kCpu;
     s.task.noise = Field(batch_noise(cpu, s.seed + 1, 1, s.task.shape.numel()));
   }
-  GuidedDenoiser denoiser(predictor, s.model, s.inputs, s.guidance, s.task);
+  GuidedDenoiser denoiser(predictor, s.model, s.inputs, s.guidance, s.task, s.sigmas);
   bool has_stepped = false;
   auto watch = [&](const SamplerStep& step) {
     has_stepped = true;

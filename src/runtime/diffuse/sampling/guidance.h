@@ -40,17 +40,19 @@ class NoisePredictor {
   virtual void predict(const UnetCall& call, std::span<float> output) = 0;
 };
 
-enum class GuiderKind { kBasic, kCfg, kDualCfg, kDualCfgNested };
+enum class GuiderKind { kBasic, kCfg, kDualCfg, kDualCfgNested, kPerpNeg };
 
 /// Who decides what the model sees.
 struct Guidance {
   GuiderKind kind = GuiderKind::kCfg;
   Conditioning positive;
-  Conditioning middle;  // dual: the second condition
+  Conditioning middle;  // dual: the second condition; perp-neg: no words at all
   Conditioning negative;
   double cfg = 1;
   double cfg_middle = 1;  // dual: of the second condition against the negative
+  double negative_scale = 1;  // perp-neg: of what the negative has beside the positive
   std::optional<float> rescale;  // RescaleCFG's multiplier
+  std::optional<float> differential;  // DifferentialDiffusion's strength: a grey mask says from which step on to sample
 };
 
 /// A latent to sample, in the model's scale. `mask` is 1 where it is sampled, 0 where `latent` is kept.
@@ -73,8 +75,9 @@ struct PreparedCondition;  // conditions.h
 class GuidedDenoiser final : public Denoiser {
  public:
   /// Borrows `predictor`, `model` and `task`. kInvalidArgument for a condition that fits neither model nor latent.
+  /// `sigmas`: the levels that will be walked; read where guidance.differential is set.
   GuidedDenoiser(NoisePredictor& predictor, const ModelSampling& model, const UnetInputs& inputs,
-                 const Guidance& guidance, const LatentTask& task);
+                 const Guidance& guidance, const LatentTask& task, std::span<const float> sigmas);
   ~GuidedDenoiser() override;
 
   Field denoise(const Field& x, float sigma) override;
@@ -85,7 +88,10 @@ class GuidedDenoiser final : public Denoiser {
  private:
   using Prepared = std::vector<PreparedCondition>;
   Field guess(const Field& x, float sigma);
+  Field cfg_guess(const Field& x, float sigma);
   Field dual_guess(const Field& x, float sigma);
+  Field perp_neg_guess(const Field& x, float sigma);
+  Field mask_at(float sigma) const;
   /// What each list sees in x: nothing (zeros) where no condition applies. Null stands for a list not asked.
   std::vector<Field> guesses(const std::vector<const Prepared*>& lists, const Field& x, float sigma);
   Field combine(const Field& cond, const Field& uncond, double cfg, const Field& x, float sigma);
@@ -94,8 +100,9 @@ class GuidedDenoiser final : public Denoiser {
   const ModelSampling& model_;
   const LatentTask& task_;
   GuiderKind kind_;
-  double cfg_, cfg_middle_;
-  std::optional<float> rescale_;
+  double cfg_, cfg_middle_, negative_scale_;
+  std::optional<float> rescale_, differential_;
+  float first_timestep_ = 0, last_timestep_ = 0;  // between which a differential mask opens
   Prepared positive_, middle_, negative_;
   bool is_uncond_kept_ = false;
   Field uncond_;

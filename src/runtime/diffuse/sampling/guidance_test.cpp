@@ -137,12 +137,15 @@ LatentSampling scenario(const Value& spec, const ModelSampling& model) {
   s.guidance.kind = kind == "basic"  ? GuiderKind::kBasic
                     : kind == "cfg"  ? GuiderKind::kCfg
                     : kind == "dual" ? GuiderKind::kDualCfg
-                                     : GuiderKind::kDualCfgNested;
+                    : kind == "dual_nested" ? GuiderKind::kDualCfgNested
+                                            : GuiderKind::kPerpNeg;
   s.guidance.positive = conditions(spec, "positive");
   s.guidance.middle = conditions(spec, "middle");
   s.guidance.negative = conditions(spec, "negative");
   s.guidance.cfg = number(spec, "cfg", 1);
   s.guidance.cfg_middle = number(spec, "cfg_middle", 1);
+  s.guidance.negative_scale = number(spec, "negative_scale", 1);
+  if (spec.find("differential")) s.guidance.differential = static_cast<float>(number(spec, "differential", 0));
   if (spec.find("rescale")) s.guidance.rescale = static_cast<float>(number(spec, "rescale", 0));
   s.sampler.name = text(spec, "sampler", "euler");
   StepRange range{.steps = static_cast<int64_t>(number(spec, "steps", 5)), .denoise = number(spec, "denoise", 1)};
@@ -203,7 +206,7 @@ TEST(Guidance, EveryScenarioIsComfyUIs) {
     }
     ++count;
   }
-  EXPECT_GE(count, 39);
+  EXPECT_GE(count, 45);
 }
 
 TEST(Guidance, BringsAConditionsPictureToTheModelsScale) {

@@ -161,7 +161,7 @@ float ModelSampling::sigma(float timestep) const {
 }
 
 double ModelSampling::percent_to_sigma(double percent) const {
-  if (percent <= 0) return is_flow() ? 1.0 : kBeyondAnySigma;
+  if (percent <= 0) return timestep_rule == TimestepRule::kScaled ? 1.0 : kBeyondAnySigma;
   if (percent >= 1) return 0;
   double left = 1 - percent;
   switch (timestep_rule) {
@@ -186,7 +186,8 @@ void ModelSampling::calculate_input(float sigma, std::span<const float> x, std::
   float divisor = 1, factor = 1;
   switch (prediction) {
     case Prediction::kFlow:
-    case Prediction::kImageToImage: break;
+    case Prediction::kImageToImage:
+    case Prediction::kImageToImageFlow: break;
     case Prediction::kCosmosFlow: factor = 1.0f - sigma / (sigma + 1.0f); break;
     default: divisor = f32::sqrt(sigma * sigma + sigma_data * sigma_data);
   }
@@ -208,7 +209,8 @@ void ModelSampling::calculate_denoised(float sigma, std::span<const float> outpu
     case Prediction::kEdm:
       return each([&](float x, float out) { return x * data2 / total + out * sigma * sigma_data / root; });
     case Prediction::kX0:
-    case Prediction::kImageToImage: return each([](float, float out) { return out; });
+    case Prediction::kImageToImage:
+    case Prediction::kImageToImageFlow: return each([](float, float out) { return out; });
     case Prediction::kCosmosFlow: {
       float part = sigma / (sigma + 1.0f);
       return each([&](float x, float out) { return x * (1.0f - part) - out * part; });
@@ -223,13 +225,13 @@ void ModelSampling::calculate_denoised(float sigma, std::span<const float> outpu
 }
 
 Field ModelSampling::noise_scaling(float sigma, const Field& noise, const Field& latent, bool is_max_denoise) const {
-  if (prediction == Prediction::kFlow) return sigma * noise + (1.0f - sigma) * latent;
+  if (is_flow()) return sigma * noise + (1.0f - sigma) * latent;
   bool is_pure = is_max_denoise && prediction != Prediction::kCosmosFlow;
   return noise * (is_pure ? f32::sqrt(1.0f + sigma * sigma) : sigma) + latent;
 }
 
 Field ModelSampling::inverse_noise_scaling(float sigma, Field latent) const {
-  if (prediction == Prediction::kFlow) latent = latent / (1.0f - sigma);
+  if (is_flow()) latent = latent / (1.0f - sigma);
   return latent;
 }
 

@@ -18,6 +18,7 @@ enum class Prediction {
   kLcm,           // eps with the consistency model's boundary conditions
   kX0,            // the clean latent
   kImageToImage,  // the clean latent, from an input that is not scaled
+  kImageToImageFlow,  // the same, along a rectified flow
   kFlow,          // velocity of a rectified flow: x = sigma noise + (1 - sigma) latent
   kCosmosFlow,    // the same, told in units of sigma / (1 - sigma)
 };
@@ -50,7 +51,7 @@ struct ModelSampling {
 
   float sigma_min() const { return sigmas.front(); }
   float sigma_max() const { return sigmas.back(); }
-  bool is_flow() const { return prediction == Prediction::kFlow; }
+  bool is_flow() const { return prediction == Prediction::kFlow || prediction == Prediction::kImageToImageFlow; }
 
   float timestep(float sigma) const;
   float sigma(float timestep) const;

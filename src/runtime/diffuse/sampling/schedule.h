@@ -40,6 +40,9 @@ Sigmas vp_sigmas(int64_t steps, double beta_d = 19.9, double beta_min = 0.1, dou
 Sigmas kl_optimal_sigmas(int64_t steps, double sigma_min, double sigma_max);
 Sigmas beta_sigmas(const ModelSampling& model, int64_t steps, double alpha = 0.6, double beta = 0.6);
 Sigmas sd_turbo_sigmas(const ModelSampling& model, int64_t steps, double denoise);
+/// "SD1", "SDXL" or "SVD": eleven optimised levels (arXiv 2404.14507), others between them log-linearly;
+/// kInvalidArgument for another word.
+Result<Sigmas> align_your_steps_sigmas(std::string_view family, int64_t steps, double denoise);
 Sigmas linear_quadratic_sigmas(const ModelSampling& model, int64_t steps);
 /// Numbers found in a text: "1, 0.5".
 Sigmas manual_sigmas(std::string_view text);

@@ -149,11 +149,31 @@ TEST(Schedule, KSamplerAdvancedsHalvesMeet) {
   EXPECT_TRUE(ksampler_sigmas("euler", "normal", eps(), {.steps = 10, .start_step = 4, .end_step = 4}).value().empty());
 }
 
+TEST(ModelSampling, ImageToImageFlowNoisesAsAFlowAndTakesTheOutputAsItIs) {
+  const ModelSampling flow = discrete_sampling(Prediction::kImageToImageFlow);
+  const std::vector<float> x = {2, -3}, output = {0.5f, 7};
+  std::vector<float> input(2), denoised(2);
+  flow.calculate_input(0.25f, x, input);
+  flow.calculate_denoised(0.25f, output, x, denoised);
+  EXPECT_EQ(input, x);
+  EXPECT_EQ(denoised, output);
+  const Field noised =
+      flow.noise_scaling(0.25f, Field(std::span<const float>(x)), Field(std::span<const float>(output)));
+  EXPECT_FLOAT_EQ(noised[0], 0.25f * 2 + 0.75f * 0.5f);
+  EXPECT_GT(flow.percent_to_sigma(0), 1e6) << "a table's range has no upper bound, whatever is predicted";
+}
+
 TEST(Schedule, SchedulerNodes) {
   for (const char* denoise : {"1.0", "0.5", "0.03"}) {
     expect_golden(basic_sigmas("karras", eps(), 6, std::stod(denoise)).value(), std::string("basic.") + denoise);
     expect_golden(sd_turbo_sigmas(eps(), 4, std::stod(denoise)), std::string("turbo.") + denoise);
   }
+  expect_golden(align_your_steps_sigmas("SDXL", 10, 1).value(), "aligned.SDXL.10");
+  expect_golden(align_your_steps_sigmas("SDXL", 23, 1).value(), "aligned.SDXL.23");
+  expect_golden(align_your_steps_sigmas("SD1", 4, 1).value(), "aligned.SD1.4");
+  expect_golden(align_your_steps_sigmas("SVD", 25, 0.5).value(), "aligned.SVD.25");
+  EXPECT_TRUE(align_your_steps_sigmas("SD1", 10, 0).value().empty());
+  EXPECT_FALSE(align_your_steps_sigmas("SD4", 10, 1));
   EXPECT_TRUE(basic_sigmas("karras", eps(), 6, 0).value().empty());
   expect_golden(karras_sigmas(7, 0.0291675, 14.614642, 5), "karras");
   expect_golden(exponential_sigmas(7, 0.0291675, 14.614642), "exponential");

@@ -1,5 +1,6 @@
 // Schedules by formula and what nodes do to a list of noise levels (schedule.h).
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cmath>
 #include <limits>
@@ -96,6 +97,28 @@ Sigmas sd_turbo_sigmas(const ModelSampling& model, int64_t steps, double denoise
   Sigmas sigmas;
   for (int64_t i = first; i < std::min<int64_t>(first + steps, 10); ++i)
     sigmas.push_back(model.sigma(static_cast<float>((10 - i) * 100 - 1)));
+  sigmas.push_back(0);
+  return sigmas;
+}
+
+Result<Sigmas> align_your_steps_sigmas(std::string_view family, int64_t steps, double denoise) {
+  using Levels = std::array<double, 11>;
+  constexpr Levels kSd1 = {14.6146412293, 6.4745760956, 3.8636745985, 2.6946151520, 1.8841921177, 1.3943805092,
+                           0.9642583904,  0.6523686016, 0.3977456272, 0.1515232662, 0.0291671582};
+  constexpr Levels kSdxl = {14.6146412293, 6.3184485287, 3.7681790315, 2.1811480769, 1.3405244945, 0.8620721141,
+                            0.5550693289,  0.3798540708, 0.2332364134, 0.1114188177, 0.0291671582};
+  constexpr Levels kSvd = {700.00, 54.5, 15.886, 7.977, 4.248, 1.789, 0.981, 0.403, 0.173, 0.034, 0.002};
+  const Levels* optimised = family == "SD1" ? &kSd1 : family == "SDXL" ? &kSdxl : family == "SVD" ? &kSvd : nullptr;
+  if (!optimised) return unexpected(Code::kInvalidArgument, "no steps were aligned for '" + std::string(family) + "'");
+  if (denoise <= 0) return Sigmas();
+  const auto taken = static_cast<int64_t>(std::nearbyint(static_cast<double>(steps) * std::min(denoise, 1.0)));
+  Sigmas sigmas;
+  for (int64_t i = steps - taken; i < steps; ++i) {
+    const double at = 10.0 * static_cast<double>(i) / static_cast<double>(steps), part = at - std::floor(at);
+    const auto before = static_cast<size_t>(at);
+    sigmas.push_back(as_float(std::exp(std::log((*optimised)[before]) * (1 - part) +
+                                       std::log((*optimised)[std::min<size_t>(before + 1, 10)]) * part)));
+  }
   sigmas.push_back(0);
   return sigmas;
 }
