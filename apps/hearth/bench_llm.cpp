@@ -7,6 +7,8 @@
 
 #include <fmt/format.h>
 
+#include "bench_disk.h"
+#include "bench_picture.h"
 #include "commands.h"
 #include "core/base/log.h"
 #include "core/base/units.h"
@@ -23,7 +25,7 @@ struct BenchOptions {
   int64_t prompt = 512, generate = 128, parallel = 1, repeat = 3, chunk = 512;
   int64_t kl_tokens = 2048;
   std::optional<int> threads;
-  bool quality = false, json = false;
+  bool quality = false, load_only = false, json = false;
 };
 
 Flags thread_flags(const BenchOptions& options) {
@@ -108,6 +110,28 @@ int bench_speed(Host& host, const BenchOptions& options) {
   return 0;
 }
 
+int bench_load(Host& host, const BenchOptions& options) {
+  ModelSpec spec = model_for(host.config(), options.model);
+  EngineOptions engine = host.engine_options({});
+  Executor executor(engine.device, engine.caps, engine.threads);
+  LoadProgress read;
+  const double start = steady_s();
+  const std::unique_ptr<LoadedModel> model =
+      LoadedModel::load(spec.load, executor, host.memory(), {}, [&](const LoadProgress& p) { read = p; });
+  const double load_s = steady_s() - start;
+  Value result = Value::object();
+  result.set("model", spec.load.name);
+  result.set("device", host.choice().reason);
+  result.set("threads", host.threads());
+  result.set("load_s", load_s);
+  result.set("read_s", read.seconds);
+  result.set("read_bytes", read.total_bytes);
+  result.set("weights_bytes", model->sizes().weights_bytes);
+  result.set("peak_rss_bytes", machine::read_process_memory().peak_bytes);
+  print(result, options.json);
+  return 0;
+}
+
 std::string read_text(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   if (!file) throw Error(Code::kNotFound, fmt::format("--text: cannot read {}", path));
@@ -187,6 +211,7 @@ Action add_bench(CLI::App& app, Common& common) {
       ->check(CLI::Range(1, 100));
   llm->add_option("--threads", options->threads, "CPU threads (default: one per core)")->check(CLI::Range(1, 1024));
   llm->add_option("--device", options->device, "auto, cpu, cuda or cuda:N")->capture_default_str();
+  llm->add_flag("--load-only", options->load_only, "Seconds and memory of loading, and nothing else");
   llm->add_flag("--quality", options->quality, "Perplexity on --text, and mean KL to float32 logits");
   llm->add_option("--text", options->text, "Text file for --quality");
   llm->add_option("--chunk", options->chunk, "Tokens per perplexity chunk, of which the second half is scored")
@@ -194,8 +219,15 @@ Action add_bench(CLI::App& app, Common& common) {
   llm->add_option("--kl-tokens", options->kl_tokens, "Tokens for the KL figure, at least one chunk")
       ->capture_default_str()->check(CLI::Range(int64_t{3}, int64_t{1} << 30));
   llm->add_flag("--json", options->json, "Print JSON");
-  return [options, &common] {
+  CLI::App* picture = app.add_subcommand("picture", "Speed and memory of a picture model");
+  Action draw = add_bench_picture(*picture, common);
+  CLI::App* disk = app.add_subcommand("disk", "Speed of the disk that a file lies on");
+  Action read = add_bench_disk(*disk);
+  return [options, picture, draw, disk, read, &common] {
+    if (picture->parsed()) return draw();
+    if (disk->parsed()) return read();
     Host host(read_config(common.config_file, thread_flags(*options)), options->device);
+    if (options->load_only) return bench_load(host, *options);
     return options->quality ? bench_quality(host, *options) : bench_speed(host, *options);
   };
 }

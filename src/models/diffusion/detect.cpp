@@ -37,7 +37,11 @@ bool has_attention(const UnetConfig::Level& level) {
   return std::any_of(level.depth.begin(), level.depth.end(), [](int depth) { return depth > 0; });
 }
 
-PictureFamily family_of(const UnetConfig& f) {
+// SDXL is told sizes beside the text and has two text encoders. Where a file holds the denoiser alone, it is known by
+// having no attention at its first resolution; small members of the family may have it there.
+PictureFamily family_of(const PictureFile& file) {
+  const UnetConfig& f = file.unet->config;
+  if (f.adm_dim > 0 && file.text_encoders.size() == 2) return PictureFamily::kSdxl;
   if (f.adm_dim > 0 && !has_attention(f.down.front())) {
     return has_attention(f.down.back()) ? PictureFamily::kSdxl : PictureFamily::kSdxlRefiner;
   }
@@ -87,7 +91,7 @@ void set_prediction(PictureFile& out, const TensorFile& file) {
 // What follows from the networks found.
 void conclude(PictureFile& out) {
   if (!out.unet) return;
-  out.family = family_of(out.unet->config);
+  out.family = family_of(out);
   const bool is_xl = out.family == PictureFamily::kSdxl || out.family == PictureFamily::kSdxlRefiner;
   out.latent_scale = is_xl ? kSdxlScale : kSd1Scale;
   if (is_xl) set_sizes(out);

@@ -136,6 +136,27 @@ TEST(Detect, SdxlBase) {
   EXPECT_EQ(file.describe(), "sdxl unet, 2 text encoders, vae");
 }
 
+TEST(Detect, SdxlWithAttentionAtItsFirstResolution) {
+  TensorFile whole = header("sdxl");
+  const std::vector<TensorInfo> known = whole.tensors;
+  const std::string from = "model.diffusion_model.input_blocks.4.1.";
+  for (const char* to : {"input_blocks.1", "input_blocks.2", "output_blocks.6", "output_blocks.7", "output_blocks.8"}) {
+    for (const TensorInfo& tensor : known) {
+      if (!tensor.name.starts_with(from)) continue;
+      std::vector<int64_t> shape = tensor.shape;
+      for (int64_t& dim : shape) dim = dim % 640 == 0 ? dim / 2 : dim;
+      add_tensor(whole, fmt::format("model.diffusion_model.{}.1.{}", to, tensor.name.substr(from.size())), shape);
+    }
+  }
+  seal(whole);
+  const PictureFile file = inspect_picture_file(whole);
+  EXPECT_EQ(file.unet->config.down[0].depth, (std::vector<int>{2, 2}));
+  EXPECT_EQ(file.family, PictureFamily::kSdxl);
+  EXPECT_FLOAT_EQ(file.latent_scale, 0.13025f);
+  EXPECT_EQ(file.prediction, PicturePrediction::kEps);
+  EXPECT_EQ(file.size_dim, 256);
+}
+
 TEST(Detect, SdxlRefiner) {
   const PictureFile file = inspect_picture_file(header("sdxl_refiner"));
   EXPECT_EQ(file.family, PictureFamily::kSdxlRefiner);

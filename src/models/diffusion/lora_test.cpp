@@ -266,6 +266,22 @@ TEST_F(LoraTest, RoundsOnceToTheSchemeAsked) {
   for (size_t i = 0; i < exact.size(); ++i) EXPECT_EQ(rounded[i], f16_to_f32(f32_to_f16(exact[i])));
 }
 
+TEST_F(LoraTest, APrecisionIsThatOfEveryMatrixAndOfWhatAPatchMakes) {
+  use("sd1");
+  const LoraFile file = lora({{"unet." + std::string(kQ) + ".lora_B.weight", noise({32, 4}, 1)},
+                              {"unet." + std::string(kQ) + ".lora_A.weight", noise({4, 32}, 2)}});
+  LoraPatch patch(*file_.unet->tensors);
+  patch.add(file, unet_lora_names(*file_.unet), 1);
+  load<Unet>(*file_.unet, patch);
+  const std::vector<float> wide = values_of(patched_.at(kQ + std::string(".weight")));
+  patched_rig_.load<Unet>(*file_.unet, {.scheme = DType::kBF16, .patch = &patch});
+  for (const auto& [name, weight] : patched_rig_.weights().bound()) {
+    EXPECT_EQ(weight.scheme, weight.shape.rank() == 1 ? DType::kF32 : DType::kBF16) << name;
+  }
+  const std::vector<float> rounded = values_of(patched_rig_.weights().bound().at(kQ + std::string(".weight")));
+  for (size_t i = 0; i < wide.size(); ++i) EXPECT_EQ(rounded[i], bf16_to_f32(f32_to_bf16(wide[i])));
+}
+
 TEST_F(LoraTest, SharesWhatItDoesNotChange) {
   use("sd1");
   const TinyPicture::Tensor up = noise({32, 4}, 1), down = noise({4, 32}, 2);
@@ -303,7 +319,7 @@ TEST_F(LoraTest, SaysWhatItCannotApply) {
                               {"lora_unet_mid_block_attentions_0_proj_in.lora_down.weight", noise({4, 96}, 2)},
                               {"lora_unet_conv_out.lora_up.weight", noise({4, 4, 1, 1}, 3)},
                               {"lora_unet_no_such_block.lora_down.weight", noise({4, 8}, 4)},
-                              {"lora_unet_conv_in.hada_w1_a", noise({4, 8}, 5)},
+                              {"lora_unet_conv_in.a1.weight", noise({4, 8}, 5)},
                               {"lora_te_text_model_encoder_layers_0_mlp_fc1.lora_down.weight", noise({4, 128}, 6)},
                               {"lora_te_text_model_encoder_layers_0_mlp_fc1.lora_up.weight", noise({192, 4}, 7)},
                               {"something else", noise({3}, 8)}});
@@ -317,7 +333,7 @@ TEST_F(LoraTest, SaysWhatItCannotApply) {
                          "lora_unet_mid_block_attentions_0_proj_in: got up [64, 4] and down [4, 96], "
                          "wanted a product of [64, 64, 1, 1]"}));
   EXPECT_EQ(file.not_applied({&unet, &text}),
-            (std::vector<std::string>{"lora_unet_no_such_block", "lora_unet_conv_in.hada_w1_a", "something else"}));
+            (std::vector<std::string>{"lora_unet_no_such_block", "lora_unet_conv_in.a1.weight", "something else"}));
   EXPECT_EQ(file.not_applied({&unet}).size(), 4u) << "and the text encoder's module";
 }
 

@@ -32,7 +32,8 @@ TransformerBlock bind_transformer_block(Weights& w, const std::string& name, int
 Tensor ResBlock::forward(Ctx& c, const Tensor& x, const Tensor& emb) const {
   Tensor h = conv1(c, norm1.with_silu(c, x));                      // [B, H, W, out]
   if (time.weight) h = add_row(c, h, time(c, emb));
-  h = conv2(c, norm2.with_silu(c, h));
+  h = norm2.with_silu(c, h);  // on its own: three maps of this size at a time, not four
+  h = conv2(c, h);
   add_into(c, skip ? (*skip)(c, x) : x, h);
   return h;
 }

@@ -45,9 +45,9 @@ struct AttentionParams {
   float softcap = 0;    // > 0: scores become softcap * tanh(score / softcap)
 };
 
-/// softmax(scale q kᵀ) v, causal; q [rows, heads, head_dim] f32, heads a multiple of kv_heads -> [rows, heads*head_dim].
-/// Sums run over absolute blocks of one page in ascending order with a running maximum, so a row's bits do not depend
-/// on the other rows of the batch, on chunking, or on which pages hold the positions.
+/// softmax(scale q kᵀ) v, causal; q [rows, heads, head_dim] f32, heads a multiple of kv_heads -> [rows, heads *
+/// head_dim]. Sums run over absolute blocks of one page in ascending order with a running maximum, so a row's bits do
+/// not depend on the other rows of the batch, on chunking, or on which pages hold the positions.
 Tensor attention(Ctx& c, const Tensor& q, const KvPages& pages, const AttentionIndex& index,
                  const AttentionParams& params);
 

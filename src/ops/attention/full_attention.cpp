@@ -2,9 +2,10 @@
 #include "ops/attention/full_attention.h"
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
 #include <limits>
+#include <string>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -68,12 +69,35 @@ void attend_plain(const FullAttentionTask& task, float*) {
   }
 }
 
+// Sums in double, so that nothing but the rounding of the result is left.
+void attend_exactly(const FullAttentionTask& task, float*) {
+  std::vector<double> weights(static_cast<size_t>(task.keys)), sums(static_cast<size_t>(task.head_dim));
+  for (int64_t i = task.first; i < task.first + task.n; ++i) {
+    const float* q = task.q + i * task.q_stride;
+    const int64_t seen = task.causal ? i + 1 : task.keys;
+    double highest = -std::numeric_limits<double>::infinity(), total = 0;
+    for (int64_t t = 0; t < seen; ++t) {
+      double dot = 0;
+      for (int64_t d = 0; d < task.head_dim; ++d) dot += double{q[d]} * double{task.k[t * task.k_stride + d]};
+      weights[t] = dot * double{task.scale};
+      highest = std::max(highest, weights[t]);
+    }
+    std::fill(sums.begin(), sums.end(), 0.0);
+    for (int64_t t = 0; t < seen; ++t) {
+      const double weight = std::exp(weights[t] - highest);
+      total += weight;
+      for (int64_t d = 0; d < task.head_dim; ++d) sums[d] += weight * double{task.v[t * task.v_stride + d]};
+    }
+    for (int64_t d = 0; d < task.head_dim; ++d) task.y[i * task.y_stride + d] = static_cast<float>(sums[d] / total);
+  }
+}
+
 void full_attention(const Ctx& c, const View& q, const View& k, const View& v, const View& y,
                     const FullAttentionParams& params, float* scratch) {
   const int64_t n = q.shape[1], heads = q.shape[2], dim = q.shape[3];
   const int64_t step = full_query_block(dim), blocks = (n + step - 1) / step, tasks = q.shape[0] * heads * blocks;
   const int64_t space = full_attention_floats(dim);
-  auto attend = level(c.caps.isa).full_attention->attend;
+  auto attend = c.attention == AttentionKind::kExact ? attend_exactly : level(c.caps.isa).full_attention->attend;
   auto run = [&](int64_t task, float* at) {
     // The last queries first: with a causal mask they see most.
     int64_t block = blocks - 1 - task / (q.shape[0] * heads), entry = task % (q.shape[0] * heads);
@@ -84,15 +108,7 @@ void full_attention(const Ctx& c, const View& q, const View& k, const View& v, c
             dim, params.scale, params.causal},
            at);
   };
-  std::atomic<int64_t> next{0};
-  // One index per worker rather than per task: an index owns a share of the scratch.
-  c.parallel_for(std::min<int64_t>(std::max(1, c.caps.threads), tasks), 1, [&](int64_t begin, int64_t end) {
-    for (int64_t worker = begin; worker < end; ++worker) {
-      for (int64_t task; (task = next.fetch_add(1, std::memory_order_relaxed)) < tasks;) {
-        run(task, scratch + worker * space);
-      }
-    }
-  });
+  c.parallel_tasks(tasks, [&](int64_t worker, int64_t task) { run(task, scratch + worker * space); });
 }
 
 }  // namespace
@@ -116,6 +132,22 @@ Tensor full_attention(Ctx& c, const Tensor& q, const Tensor& k, const Tensor& v,
     cpu::full_attention(c, q.view(), k.view(), v.view(), y.view(), params, reinterpret_cast<float*>(scratch.raw()));
   }
   return y;
+}
+
+std::span<const AttentionName> attention_names(DeviceKind device) {
+  static constexpr AttentionName kCpu[] = {
+      {"auto", AttentionKind::kAuto}, {"tiled", AttentionKind::kTiled}, {"exact", AttentionKind::kExact}};
+  return device == DeviceKind::kCpu ? std::span<const AttentionName>(kCpu) : std::span(kCpu).first(1);
+}
+
+Result<AttentionKind> attention_kind(DeviceKind device, std::string_view name) {
+  std::string there;
+  for (const AttentionName& known : attention_names(device)) {
+    if (known.name == name) return known.kind;
+    there += fmt::format("{}{}", there.empty() ? "" : ", ", known.name);
+  }
+  return unexpected(Code::kUnsupported, fmt::format("no attention '{}' on {}; wanted one of {}", name,
+                                                    device == DeviceKind::kCpu ? "the CPU" : "a GPU", there));
 }
 
 }  // namespace hearth

@@ -154,5 +154,31 @@ TEST(FullAttention, RefusalsSayWhatWasWrong) {
             std::string::npos);
 }
 
+TEST(FullAttention, ExactIsFloat64RoundedOnce) {
+  for (const Case& test : kCases) {
+    TestCtx t;
+    Tensor q = t.random({test.batch, test.n, test.heads, test.dim}, 1, 2);
+    Tensor k = t.random({test.batch, test.m, test.heads, test.dim}, 2, 2), v = t.random(k.shape(), 3);
+    const float scale = 1 / std::sqrt(static_cast<float>(test.dim));
+    const Tensor tiled = full_attention(*t, q, k, v, {scale, test.causal});
+    (*t).attention = AttentionKind::kExact;
+    const Tensor exact = full_attention(*t, q, k, v, {scale, test.causal});
+    const std::vector<double> want = reference(q, k, v, static_cast<double>(scale), test.causal);
+    EXPECT_LT(worst_error(exact, want), 1e-7) << test.what;
+    if (test.m > 1) {
+      EXPECT_GT(worst_error(tiled, want), worst_error(exact, want)) << test.what << ": not the same code";
+    }
+  }
+}
+
+TEST(FullAttention, NamesWhatADeviceHas) {
+  EXPECT_EQ(*attention_kind(DeviceKind::kCpu, "auto"), AttentionKind::kAuto);
+  EXPECT_EQ(*attention_kind(DeviceKind::kCpu, "exact"), AttentionKind::kExact);
+  const Result<AttentionKind> none = attention_kind(DeviceKind::kCpu, "sage");
+  ASSERT_FALSE(none);
+  EXPECT_EQ(none.error().code(), Code::kUnsupported);
+  EXPECT_EQ(none.error().message(), "no attention 'sage' on the CPU; wanted one of auto, tiled, exact");
+}
+
 }  // namespace
 }  // namespace hearth

@@ -30,6 +30,11 @@ const Case kCases[] = {
     {"columns cut inside a tap", {1, 6, 6, 200}, {32, 3, 3, 200}, {1, 1, 1, 1, 1}},
     {"more pixels than a block", {1, 23, 24, 5}, {17, 3, 3, 5}, {1, 1, 1, 1, 1}},
     {"of a doubled map", {2, 5, 4, 12}, {16, 3, 3, 12}, {1, 1, 1, 1, 1, 2}},
+    {"few outputs: rectangles", {2, 19, 21, 32}, {40, 3, 3, 32}, {1, 1, 1, 1, 1}},
+    {"rectangles side by side", {1, 18, 131, 48}, {16, 3, 3, 48}, {1, 1, 1, 1, 1}},
+    {"rectangles of stride 2", {1, 40, 38, 32}, {33, 3, 3, 32}, {2, 0, 0, 1, 1}},
+    {"rectangles of a doubled map, for three outputs", {2, 9, 12, 32}, {3, 3, 3, 32}, {1, 1, 1, 1, 1, 2}},
+    {"rectangles of a kernel of 5 x 2, columns in several chunks", {1, 20, 17, 160}, {35, 5, 2, 160}, {1, 2, 1, 3, 0}},
     {"padding wider than the kernel", {1, 2, 2, 4}, {16, 3, 3, 4}, {1, 4, 3, 2, 5}},
 };
 
@@ -113,6 +118,18 @@ TEST(Conv2d, ReadingADoubledMapEqualsDoublingIt) {
     EXPECT_TRUE(same_bits(conv2d(*t, x, w, bias, {1, 1, 1, 1, 1, 2}),
                           conv2d(*t, upsample_nearest2(*t, x), w, bias, {1, 1, 1, 1, 1})))
         << isa_name(isa);
+  }
+}
+
+TEST(Conv2d, MoreOutputsDoNotChangeTheOthers) {
+  TestCtx t;  // few outputs are computed from rectangles of the map, many from packed patches
+  Weight many = make_weight(t, DType::kF32, Layout::kFile, {288, 3, 3, 32}).weight, few = many;
+  few.shape = {48, 3, 3, 32};
+  few.data = many.data.narrow(0, 0, 48 * 9 * 32 * 4);
+  Tensor x = t.random({2, 21, 35, 32}, 1), wide = conv2d(*t, x, many, {}, {1, 1, 1, 1, 1}),
+         narrow = conv2d(*t, x, few, {}, {1, 1, 1, 1, 1});
+  for (int64_t pixel = 0; pixel < 2 * 21 * 35; ++pixel) {
+    ASSERT_EQ(std::memcmp(wide.data<float>() + pixel * 288, narrow.data<float>() + pixel * 48, 48 * 4), 0) << pixel;
   }
 }
 

@@ -5,7 +5,6 @@
 #include "ops/gemm/gemm.h"
 
 #include <algorithm>
-#include <atomic>
 #include <cstring>
 
 #include "ops/gemm/float_tiles.h"
@@ -20,7 +19,8 @@ constexpr int64_t kAheadRows = 24;  // fewer rows leave no time to fetch ahead i
 constexpr int64_t kFewRowColumns =
     128;  // few rows wait for memory: shorter chunks keep fewer fetches under way at once
 constexpr int64_t kPadding = 16;  // between packed rows: strides off the powers of two that share cache sets
-constexpr int64_t kXFloats = kGemmMaxRows * (kGemmColumns + kPadding) * 2;
+constexpr int64_t kXFloats = kGemmStripFloats;
+static_assert(kXFloats == kGemmMaxRows * (kGemmColumns + kPadding) * 2);
 constexpr int64_t kPanelFloats = 2 * kGemmColumns * kGemmTile;
 constexpr int64_t kEdgeFloats = kGemmMaxRows * kGemmTile;
 constexpr int64_t kThreadBytes = (kXFloats + kPanelFloats + kEdgeFloats) * 4;
@@ -60,17 +60,19 @@ struct Grid {
   static constexpr int64_t kTasksPerThread = 8;
 };
 
-// A block of rows of one call: where its packed chunks lie.
+// The rows of one task and where they lie: packed chunk by chunk, or over each other in a strip.
 struct Rows {
   int64_t first, n, in, chunk;
-  int64_t stride() const { return chunk + kPadding; }
+  int64_t stride = chunk + kPadding;
+  int64_t groups = 1, group_x = 0, group_rows = 0;  // as in GemmStrips
+  bool is_strip = false;
   int64_t chunks() const { return ceil_div(in, chunk); }
-  bool fits() const { return chunks() * n * stride() <= kXFloats; }
+  bool fits() const { return is_strip || chunks() * n * stride <= kXFloats; }
   int64_t columns(int64_t begin) const { return std::min(chunk, in - begin); }
 };
 
 void gather_chunk(const Rows& rows, Gather gather, int64_t begin, float* to) {
-  gather({rows.first, rows.n, begin, rows.columns(begin), to, rows.stride()});
+  gather({rows.first, rows.n, begin, rows.columns(begin), to, rows.stride});
 }
 
 class Task {
@@ -78,23 +80,27 @@ class Task {
   Task(const Level& level, const LinearKernels& linear, const Rows& rows, const Space& space)
       : multiply_(level.gemm->multiply), linear_(linear), rows_(rows), space_(space) {}
 
-  /// One chunk of columns, packed at x, times one pair of tiles.
+  /// One chunk of columns, whose first row is at x, times one pair of tiles.
   void run(const Product& p, int64_t pair, int64_t begin, const float* x) const {
     const int64_t columns = rows_.columns(begin), last = tiles_of(p.w) - 1, whole = p.w.out / kGemmTile;
     const bool ends = begin + columns == rows_.in;
     int64_t tile = 2 * pair;
-    GemmBlock block{x, rows_.stride(), {}, 0, columns, rows_.n, nullptr, p.w.out, begin > 0, nullptr, {}, 0};
+    GemmBlock block{x, rows_.stride, {}, 0, columns, rows_.n, nullptr, p.w.out, begin > 0, nullptr, {}, 0};
     for (; block.tiles < 2 && tile + block.tiles < whole; ++block.tiles) {
       block.w[block.tiles] = weights(p, tile + block.tiles, begin, columns, block.tiles);
     }
     if (block.tiles > 0) {
-      block.y = p.y + rows_.first * p.w.out + tile * kGemmTile;
       block.bias = ends && p.bias ? p.bias + tile * kGemmTile : nullptr;
       if (rows_.n >= kAheadRows && p.w.layout == Layout::kRows16) look_ahead(p.w, tile, begin, columns, block);
-      multiply_(block);
+      for (int64_t group = 0; group < rows_.groups; ++group) {
+        block.x = x + group * rows_.group_x;
+        block.y = p.y + (rows_.first + group * rows_.group_rows) * p.w.out + tile * kGemmTile;
+        multiply_(block);
+        block.ahead_bytes = 0;
+      }
       tile += block.tiles;
     }
-    if (tile < 2 * pair + 2 && tile == last && last == whole) run_edge(p, begin, columns, ends, block);
+    if (tile < 2 * pair + 2 && tile == last && last == whole) run_edge(p, begin, columns, ends, block, x);
   }
 
  private:
@@ -115,18 +121,21 @@ class Task {
   }
 
   // The last tile where it has fewer than 16 outputs: in a place of its own, from and to y.
-  void run_edge(const Product& p, int64_t begin, int64_t columns, bool ends, GemmBlock block) const {
+  void run_edge(const Product& p, int64_t begin, int64_t columns, bool ends, GemmBlock block, const float* x) const {
     const int64_t tile = p.w.out / kGemmTile, n = p.w.out % kGemmTile;
-    float* y = p.y + rows_.first * p.w.out + tile * kGemmTile;
     float bias[kGemmTile] = {};
     if (p.bias) std::copy_n(p.bias + tile * kGemmTile, n, bias);
     block.w[0] = weights(p, tile, begin, columns, 0);
     block.tiles = 1;
     block.y = space_.edge, block.y_stride = kGemmTile;
     block.bias = ends && p.bias ? bias : nullptr;
-    for (int64_t r = 0; block.adds && r < rows_.n; ++r) std::copy_n(y + r * p.w.out, n, block.y + r * kGemmTile);
-    multiply_(block);
-    for (int64_t r = 0; r < rows_.n; ++r) std::copy_n(block.y + r * kGemmTile, n, y + r * p.w.out);
+    for (int64_t group = 0; group < rows_.groups; ++group) {
+      float* y = p.y + (rows_.first + group * rows_.group_rows) * p.w.out + tile * kGemmTile;
+      block.x = x + group * rows_.group_x;
+      for (int64_t r = 0; block.adds && r < rows_.n; ++r) std::copy_n(y + r * p.w.out, n, block.y + r * kGemmTile);
+      multiply_(block);
+      for (int64_t r = 0; r < rows_.n; ++r) std::copy_n(block.y + r * kGemmTile, n, y + r * p.w.out);
+    }
   }
 
   void (*multiply_)(const GemmBlock&);
@@ -153,7 +162,7 @@ void run_task(const Ctx& c, const Grid& grid, int64_t task, int64_t rows, int64_
   int64_t end = std::min(pair + grid.pair_block, grid.total_pairs);
   Task work(level(c.caps.isa), linear_kernels(c.caps.isa), block, space);
   if (block.fits()) {
-    int64_t step = block.n * block.stride();
+    int64_t step = block.n * block.stride;
     for (int64_t i = 0; i < block.chunks(); ++i) gather_chunk(block, gather, i * block.chunk, space.x + i * step);
     for_pairs(products, pair, end, [&](const Product& p, int64_t at) {
       for (int64_t i = 0; i < block.chunks(); ++i) work.run(p, at, i * block.chunk, space.x + i * step);
@@ -164,6 +173,39 @@ void run_task(const Ctx& c, const Grid& grid, int64_t task, int64_t rows, int64_
     gather_chunk(block, gather, begin, space.x);
     for_pairs(products, pair, end, [&](const Product& p, int64_t at) { work.run(p, at, begin, space.x); });
   }
+}
+
+// Chunks of a strip lie inside a run, so that one is a matrix with overlapping rows.
+int64_t strip_chunk(int64_t run) {
+  int64_t parts = ceil_div(run, kGemmColumns);
+  while (run % parts != 0) ++parts;
+  return run / parts;
+}
+
+void run_strip(const Ctx& c, int64_t in, const GemmStrips& strips, const GemmStrip& strip, const Product& product,
+               const Space& space) {
+  Rows rows{strip.first, strip.n, in, strip_chunk(strips.run)};
+  rows.stride = strips.x_stride, rows.is_strip = true;
+  rows.groups = strip.groups, rows.group_x = strips.group_x, rows.group_rows = strips.group_rows;
+  Task work(level(c.caps.isa), linear_kernels(c.caps.isa), rows, space);
+  for (int64_t pair = 0; pair < pairs_of(product.w); ++pair) {
+    for (int64_t begin = 0; begin < in; begin += rows.chunk) {
+      work.run(product, pair, begin, space.x + begin / strips.run * strips.run_x + begin % strips.run);
+    }
+  }
+}
+
+// Calls body(task, space) for every task, on all threads: one index of the loop per worker rather than per task, as a
+// worker owns a share of the scratch.
+template <class Body>
+void for_tasks(const Ctx& c, int64_t tasks, std::byte* scratch, Body body) {
+  std::atomic<int64_t> next{0};
+  c.parallel_for(std::min<int64_t>(std::max(1, c.caps.threads), tasks), 1, [&](int64_t begin, int64_t end) {
+    for (int64_t worker = begin; worker < end; ++worker) {
+      Space space(scratch + worker * kThreadBytes);
+      for (int64_t task; (task = next.fetch_add(1, std::memory_order_relaxed)) < tasks;) body(task, space);
+    }
+  });
 }
 
 // Reference: the definition of a block, one output at a time.
@@ -190,17 +232,16 @@ int64_t gemm_scratch_bytes(const Caps& caps) { return std::max(1, caps.threads) 
 void gemm(const Ctx& c, int64_t rows, int64_t in, Gather gather, std::span<const Product> products,
           std::byte* scratch) {
   if (rows == 0 || products.empty()) return;
-  const int threads = std::max(1, c.caps.threads);
-  const Grid grid(rows, in, products, threads);
-  std::atomic<int64_t> next{0};
-  // One index per worker rather than per task: an index owns a share of the scratch.
-  c.parallel_for(std::min<int64_t>(threads, grid.tasks()), 1, [&](int64_t begin, int64_t end) {
-    for (int64_t worker = begin; worker < end; ++worker) {
-      Space space(scratch + worker * kThreadBytes);
-      for (int64_t task; (task = next.fetch_add(1, std::memory_order_relaxed)) < grid.tasks();) {
-        run_task(c, grid, task, rows, in, gather, products, space);
-      }
-    }
+  const Grid grid(rows, in, products, std::max(1, c.caps.threads));
+  for_tasks(c, grid.tasks(), scratch, [&](int64_t task, const Space& space) {
+    run_task(c, grid, task, rows, in, gather, products, space);
+  });
+}
+
+void gemm_strips(const Ctx& c, int64_t in, const GemmStrips& strips, FunctionRef<GemmStrip(int64_t, float*)> gather,
+                 const Product& product, std::byte* scratch) {
+  for_tasks(c, strips.count, scratch, [&](int64_t index, const Space& space) {
+    run_strip(c, in, strips, gather(index, space.x), product, space);
   });
 }
 

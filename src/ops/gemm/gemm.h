@@ -33,6 +33,24 @@ int64_t gemm_scratch_bytes(const Caps& caps);
 /// Products of one x [rows, in] that share one parallel region; their weights are of float schemes (is_float_scheme).
 void gemm(const Ctx& c, int64_t rows, int64_t in, Gather gather, std::span<const Product> products, std::byte* scratch);
 
+/// Rows that share values, as neighbouring patches of a convolution do: they are not packed one by one but lie over
+/// each other in a strip that is gathered once. Row r of a group begins r * x_stride floats into it. A row's columns
+/// are runs of `run` values, each run_x floats after the one before.
+struct GemmStrips {
+  int64_t count;  // strips, a task each
+  int64_t x_stride, run, run_x;
+  int64_t group_x, group_rows;  // floats of x and rows of y between the groups of a strip
+};
+/// What one strip holds: groups of n rows each, the first of them row `first` of y.
+struct GemmStrip {
+  int64_t first, n, groups;
+};
+inline constexpr int64_t kGemmStripFloats = kGemmMaxRows * (kGemmColumns + 16) * 2;  // room of a strip
+
+/// gemm() over strips; `gather` fills a strip (at most kGemmStripFloats) and says what it holds. n <= kGemmMaxRows.
+void gemm_strips(const Ctx& c, int64_t in, const GemmStrips& strips, FunctionRef<GemmStrip(int64_t, float*)> gather,
+                 const Product& product, std::byte* scratch);
+
 bool is_float_scheme(DType scheme);
 
 /// One packed block times up to two tiles of weights.

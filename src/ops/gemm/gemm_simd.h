@@ -79,12 +79,14 @@ HEARTH_INLINE void fetch_ahead(const GemmBlock& b, int64_t row) {
 template <class V, int T>
 void multiply_tiles(const GemmBlock& b, int tile) {
   int64_t row = 0;
-  for (; row + V::kGemmRows <= b.rows; row += V::kGemmRows) {
+  // 16 rows are better two blocks of 8 than one of 12 and one of 4, whose few sums wait for each other.
+  auto is_whole = [&] { return row + V::kGemmRows <= b.rows && (V::kGemmRows <= 8 || b.rows - row != 16); };
+  for (; is_whole(); row += V::kGemmRows) {
     if (tile == 0 && b.ahead_bytes > 0) fetch_ahead<V::kGemmRows>(b, row);
     multiply_group<V, V::kGemmRows, T>(b, row, tile);
   }
   if constexpr (V::kGemmRows > 8) {
-    if (row + 8 <= b.rows) multiply_group<V, 8, T>(b, row, tile), row += 8;
+    for (; row + 8 <= b.rows; row += 8) multiply_group<V, 8, T>(b, row, tile);
   }
   if (row + 4 <= b.rows) multiply_group<V, 4, T>(b, row, tile), row += 4;
   if (row + 2 <= b.rows) multiply_group<V, 2, T>(b, row, tile), row += 2;

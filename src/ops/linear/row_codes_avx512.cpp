@@ -1,6 +1,6 @@
-// read_rows() of the codebook formats with AVX-512; AVX2 does for the others. A codebook is kept as words of 2 or 4 bits
-// an element, which index its few levels, so that two-register permutes look 32 points up at once without going through
-// memory. One permute reads 64 points; larger codebooks are halved until it fits.
+// read_rows() of the codebook formats with AVX-512; AVX2 does for the others. A codebook is kept as words of 2 or 4
+// bits an element, which index its few levels, so that two-register permutes look 32 points up at once without going
+// through memory. One permute reads 64 points; larger codebooks are halved until it fits.
 #if defined(__x86_64__)
 #include <immintrin.h>
 

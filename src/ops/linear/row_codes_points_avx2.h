@@ -1,5 +1,5 @@
-// The codebook formats of read_rows_avx2(): indices are put together as vectors and looked up one by one. Include inside
-// an AVX2 region, after row_codes_signs_avx2.h.
+// The codebook formats of read_rows_avx2(): indices are put together as vectors and looked up one by one. Include
+// inside an AVX2 region, after row_codes_signs_avx2.h.
 #pragma once
 
 namespace hearth::cpu {

@@ -47,32 +47,8 @@ uint32_t load32(const void* from) {
   std::memcpy(&word, from, sizeof(word));
   return word;
 }
-void store32(void* to, uint32_t word) { std::memcpy(to, &word, sizeof(word)); }
 
-// One block of 32 codes of a row to its place in the planes, and back. A row's part of a vector is four bytes.
-void put_block(int code_bits, const uint8_t* codes, int row, std::byte* low, std::byte* high) {
-  uint32_t quads[kQuads];
-  std::memcpy(quads, codes, sizeof(quads));
-  if (code_bits == 8) {
-    for (int q = 0; q < kQuads; ++q) store32(low + q * 64 + row * 4, quads[q]);
-    return;
-  }
-  for (int q = 0; q < 4; ++q) {
-    store32(low + q * 64 + row * 4, (quads[q] & kNibbles) | (quads[q + 4] & kNibbles) << 4);
-  }
-  if (code_bits == 5) {
-    uint32_t bits = 0;
-    for (int q = 0; q < kQuads; ++q) bits |= (quads[q] >> 4 & kLowBits) << q;
-    store32(high + row * 4, bits);
-  } else if (code_bits == 6) {
-    for (int half = 0; half < 2; ++half) {
-      uint32_t bits = 0;
-      for (int q = 0; q < 4; ++q) bits |= (quads[4 * half + q] >> 4 & 3 * kLowBits) << 2 * q;
-      store32(high + half * 64 + row * 4, bits);
-    }
-  }
-}
-
+// One block of 32 codes of a row out of the planes. A row's part of a vector is four bytes.
 void get_block(int code_bits, const std::byte* low, const std::byte* high, int row, uint8_t* codes) {
   uint32_t quads[kQuads];
   for (int q = 0; q < kQuads; ++q) {
@@ -87,50 +63,16 @@ void get_block(int code_bits, const std::byte* low, const std::byte* high, int r
   std::memcpy(codes, quads, sizeof(quads));
 }
 
-// Q4_K's and Q5_K's sixteen 6-bit numbers of a row.
-void put_sub_scales(const uint8_t* scales, int row, uint8_t* sub) {
-  for (int s = 0; s < 8; ++s) {
-    quant::ScaleMin of = quant::k_scale_min(scales, s);
-    sub[s * 16 + row] = static_cast<uint8_t>((of.scale & 15) | (of.min & 15) << 4);
-    sub[128 + s / 2 * 16 + row] |= static_cast<uint8_t>((of.scale >> 4 | of.min >> 4 << 2) << s % 2 * 4);
-  }
-}
-
+// One of Q4_K's and Q5_K's sixteen 6-bit numbers of a row.
 quant::ScaleMin get_sub_scale(const uint8_t* sub, int s, int row) {
   int low = sub[s * 16 + row], high = sub[128 + s / 2 * 16 + row] >> s % 2 * 4;
   return {(low & 15) | (high & 3) << 4, low >> 4 | (high >> 2 & 3) << 4};
 }
 
-void put_half(std::byte* plane, int index, const std::byte* from) { std::memcpy(plane + 2 * index, from, 2); }
 float get_half(const std::byte* plane, int index) {
   uint16_t bits;
   std::memcpy(&bits, plane + 2 * index, 2);
   return f16_to_f32(bits);
-}
-
-// One row of one chunk: codes through read_codes(), scales as their stored bits.
-void pack_chunk_row(DType scheme, const Chunk& at, const std::byte* file, int row, std::byte* tile) {
-  const Format f = format(scheme);
-  const int bytes = info(scheme).block_bytes;
-  RowCodes codes;
-  read_codes(scheme, reinterpret_cast<const uint8_t*>(file), at.blocks * kBlock, codes);
-  for (int b = 0; b < at.blocks; ++b) {
-    put_block(f.code_bits, codes.codes + b * kBlock, row, tile + at.low + b * (f.code_bits == 8 ? 512 : 256),
-              tile + at.high + b * (f.code_bits == 6 ? 128 : 64));
-  }
-  int64_t n_scales = f.is_super ? 1 : at.blocks;
-  for (int b = 0; b < n_scales; ++b) {
-    put_half(tile + at.d, b * kRows + row, file + b * bytes + f.d);
-    if (f.m >= 0) put_half(tile + at.m, b * kRows + row, file + b * bytes + f.m);
-  }
-  auto* sub = reinterpret_cast<uint8_t*>(tile + at.sub);
-  if (scheme == DType::kQ4_K || scheme == DType::kQ5_K) {
-    put_sub_scales(reinterpret_cast<const uint8_t*>(file) + offsetof(quant::BlockQ4_K, scales), row, sub);
-  } else if (scheme == DType::kQ6_K) {
-    for (int s = 0; s < 16; ++s) {
-      sub[s * 16 + row] = static_cast<uint8_t>(file[offsetof(quant::BlockQ6_K, scales) + static_cast<size_t>(s)]);
-    }
-  }
 }
 
 struct ScaleMin {
@@ -190,27 +132,6 @@ Chunk chunk(DType scheme, int64_t in, int64_t begin) {
   at.m = plane(f.m >= 0 ? (f.is_super ? 1 : at.blocks) * 2 * kRows : 0);
   at.sub = plane(0);
   return at;
-}
-
-void pack_tile(DType scheme, int64_t in, int n_rows, const std::byte* file_rows, std::byte* tile) {
-  std::memset(tile, 0, static_cast<size_t>(tile_bytes(scheme, in)));
-  int64_t row_size = row_bytes(scheme, in);
-  if (is_float(scheme)) {
-    size_t size = static_cast<size_t>(info(scheme).block_bytes);
-    for (int row = 0; row < n_rows; ++row) {
-      const std::byte* from = file_rows + row * row_size;
-      for (int64_t k = 0; k < in; ++k) {
-        std::memcpy(tile + (k * kRows + row) * static_cast<int64_t>(size), from + k * static_cast<int64_t>(size), size);
-      }
-    }
-    return;
-  }
-  for (int64_t begin = 0; begin < in; begin += kChunk) {
-    Chunk at = chunk(scheme, in, begin);
-    for (int row = 0; row < n_rows; ++row) {
-      pack_chunk_row(scheme, at, file_rows + row * row_size + row_bytes(scheme, begin), row, tile);
-    }
-  }
 }
 
 void expand_chunk(DType scheme, const std::byte* tile, const Chunk& at, uint8_t* codes, float* scale, float* min) {
