@@ -1,4 +1,7 @@
-"""What a long prompt costs in memory, seen from outside the process."""
+"""What a long prompt costs in memory, and pictures beside a chat, seen from outside the process."""
+import threading
+
+from comfy_process import ComfyHearth, graph
 from hearth_process import COMPLETIONS, Hearth, model_file, profile
 
 MIB = 1 << 20
@@ -32,3 +35,43 @@ def test_loading_and_unloading_again_and_again_does_not_grow(tmp_path):
             last = load_both()
         assert sum("unloaded smollm2" in line for line in server.log) >= 5
         assert last < first + 24 * MIB, f"{first / MIB:.0f} MiB became {last / MIB:.0f} MiB"
+
+
+def test_leases_say_what_pictures_beside_a_chat_take(tmp_path):
+    """What is in memory without a lease grows by a few megabytes for buffers of a request, however large the picture:
+    the last one drawn here takes tens of megabytes in pixels alone."""
+    chat = profile("smollm2", model_file("smollm2"), "context = 512", "pin = true")
+    with ComfyHearth(tmp_path / "server", chat) as server:
+        def unleased():
+            # Read around the leases: what is taken or given back meanwhile is not counted against them.
+            before = server.memory_bytes("RssAnon")
+            return min(before, server.memory_bytes("RssAnon")) - sum(server.leases().values())
+
+        def draw(prompt):
+            server.queue(prompt)
+            most = unleased()
+            while server.get("/prompt")["exec_info"]["queue_remaining"] > 0:
+                most = max(most, unleased())
+            return most
+
+        def painted(side):
+            return {"1": {"class_type": "EmptyImage", "inputs": {"width": side, "height": side, "batch_size": 1,
+                                                                 "color": 255}},
+                    "2": {"class_type": "ImageInvert", "inputs": {"image": ["1", 0]}},
+                    "3": {"class_type": "SaveImage", "inputs": {"images": ["2", 0], "filename_prefix": "large"}}}
+
+        is_over = threading.Event()
+
+        def talk():
+            while not is_over.is_set():
+                server.client().completions.create(model="smollm2", prompt="x", max_tokens=20)
+
+        talking = threading.Thread(target=talk)
+        talking.start()
+        try:
+            small = max(draw(graph(steps=1)), draw(graph(steps=2, side=256)), draw(painted(64)))
+            large = draw(painted(3072))
+        finally:
+            is_over.set()
+            talking.join()
+        assert large < small + 16 * MIB, f"{small / MIB:.0f} MiB without a lease became {large / MIB:.0f} MiB"

@@ -2,6 +2,7 @@
 // as one step on one lane. Ops allocate results with make() and working space with scratch(); both come from the lane's
 // arena and are gone when their handles are.
 #pragma once
+#include <algorithm>
 #include <string_view>
 
 #include "core/device/arena.h"
@@ -32,6 +33,9 @@ class CutPoint {
   virtual void cut() = 0;
 };
 
+/// Which implementation attention takes where a device has several (ops/attention/full_attention.h lists them).
+enum class AttentionKind : uint8_t { kAuto, kTiled, kExact };
+
 struct Ctx {
   Device device;
   const Caps& caps;
@@ -40,6 +44,7 @@ struct Ctx {
   void* stream = nullptr;           // CUDA
   StepObserver* observer = nullptr;
   CutPoint* cut_point = nullptr;
+  AttentionKind attention = AttentionKind::kAuto;  // of this step
 
   bool is_meta() const { return device.kind == DeviceKind::kMeta; }
   Tensor make(DType dtype, Shape shape) { return arena.make(dtype, shape); }
@@ -62,6 +67,11 @@ struct Ctx {
     } else if (n > 0) {
       body(0, n);
     }
+  }
+  /// CPU work of [0, n) tasks whose workers, fewer than caps.threads, each own a share of a working space.
+  void parallel_tasks(int64_t n, FunctionRef<void(int64_t worker, int64_t task)> body) const {
+    if (pool) return pool->parallel_tasks(n, std::max(1, caps.threads), body);
+    for (int64_t task = 0; task < n; ++task) body(0, task);
   }
 };
 

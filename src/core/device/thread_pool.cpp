@@ -1,6 +1,7 @@
 #include "core/device/thread_pool.h"
 
 #include <algorithm>
+#include <limits>
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -18,6 +19,8 @@ void pause_cpu() {
 }
 
 constexpr int kLingerSpins = 2000;  // about 50 us
+constexpr int64_t kNoneLeft =
+    std::numeric_limits<int64_t>::max() / 2;  // far from overflow when workers add their grain
 
 // Spin briefly, then give the core away: other processes share it.
 template <class Done>
@@ -34,7 +37,7 @@ void spin_until(Done done) {
 }  // namespace
 
 ThreadPool::ThreadPool(int threads) {
-  for (int i = 1; i < threads; ++i) workers_.emplace_back([this] { worker(); });
+  for (int i = 1; i < threads; ++i) workers_.emplace_back([this, i] { worker(i); });
 }
 
 ThreadPool::~ThreadPool() {
@@ -51,33 +54,57 @@ void ThreadPool::wake() {
   wakeup_.notify_all();
 }
 
-void ThreadPool::take_chunks() {
+void ThreadPool::take_chunks(int64_t number) {
+  const Work& work = *work_;
+  if (number >= work.workers) return;
+  for (;;) {
+    const int64_t begin = next_.fetch_add(work.grain, std::memory_order_relaxed);
+    if (begin >= work.n) return;
+    work.body(number, begin, std::min(begin + work.grain, work.n));
+  }
+}
+
+// The caller's part: ends early, and leaves nothing to the others, when the interlude is due. Where to go on.
+int64_t ThreadPool::take_chunks_until_due() {
   const Work& work = *work_;
   for (;;) {
-    int64_t begin = next_.fetch_add(work.grain, std::memory_order_relaxed);
-    if (begin >= work.n) return;
-    work.body(begin, std::min(begin + work.grain, work.n));
+    const int64_t begin = next_.fetch_add(work.grain, std::memory_order_relaxed);
+    if (begin >= work.n) return work.n;
+    work.body(0, begin, std::min(begin + work.grain, work.n));
+    if (interlude_ && interlude_->is_due()) {
+      return std::min(next_.exchange(kNoneLeft, std::memory_order_relaxed), work.n);
+    }
+  }
+}
+
+void ThreadPool::run(const Work& work) {
+  for (int64_t from = 0; from < work.n;) {
+    work_ = &work;
+    next_.store(from, std::memory_order_relaxed);
+    running_.store(static_cast<int>(workers_.size()), std::memory_order_relaxed);
+    generation_.fetch_add(1, std::memory_order_seq_cst);
+    if (holds_.load(std::memory_order_relaxed) == 0) wake();
+    from = take_chunks_until_due();
+    spin_until([this] { return running_.load(std::memory_order_acquire) == 0; });
+    work_ = nullptr;
+    if (from < work.n) interlude_->run();
   }
 }
 
 void ThreadPool::parallel_for(int64_t n, int64_t grain, FunctionRef<void(int64_t, int64_t)> body) {
   if (n <= 0) return;
-  if (workers_.empty() || n <= grain) {
-    body(0, n);
-    return;
-  }
-  Work work{body, n, grain};
-  work_ = &work;
-  next_.store(0, std::memory_order_relaxed);
-  running_.store(static_cast<int>(workers_.size()), std::memory_order_relaxed);
-  generation_.fetch_add(1, std::memory_order_seq_cst);
-  if (holds_.load(std::memory_order_relaxed) == 0) wake();
-  take_chunks();
-  spin_until([this] { return running_.load(std::memory_order_acquire) == 0; });
-  work_ = nullptr;
+  if (n <= grain) return body(0, n);
+  auto chunk = [&](int64_t, int64_t begin, int64_t end) { body(begin, end); };
+  run({chunk, n, grain, threads()});
 }
 
-void ThreadPool::worker() {
+void ThreadPool::parallel_tasks(int64_t n, int workers, FunctionRef<void(int64_t, int64_t)> body) {
+  if (n == 1) return body(0, 0);
+  auto chunk = [&](int64_t worker, int64_t begin, int64_t) { body(worker, begin); };
+  run({chunk, n, 1, workers});
+}
+
+void ThreadPool::worker(int64_t number) {
   uint64_t seen = 0;
   for (;;) {
     auto has_work = [&] { return generation_.load(std::memory_order_acquire) != seen || stop_; };
@@ -98,7 +125,7 @@ void ThreadPool::worker() {
     }
     if (stop_) return;
     ++seen;
-    take_chunks();
+    take_chunks(number);
     running_.fetch_sub(1, std::memory_order_release);
   }
 }

@@ -13,6 +13,10 @@ double now_s() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
+// How far behind the others a lane may be: what it gets first when it comes back. A question is read at once, however
+// long the chat was silent, and a lane whose steps come with short pauses loses nothing by them.
+constexpr double kCreditS = 0.05;
+
 }  // namespace
 
 // What a Ctx calls between blocks. While a CUDA step is captured a cut closes one graph and opens the next; otherwise
@@ -37,6 +41,40 @@ class Executor::Cutter final : public CutPoint {
  private:
   Executor& executor_;
   const StepRequest& step_;
+};
+
+// What the pool asks in the middle of an op.
+class Executor::Interlude final : public ThreadPool::Interlude {
+ public:
+  explicit Interlude(Executor& executor) : executor_(executor), outer_(executor.pool_.set_interlude(this)) {}
+  ~Interlude() override { executor_.pool_.set_interlude(outer_); }
+  bool is_due() noexcept override { return executor_.is_urgent(); }
+  void run() noexcept override { executor_.run_urgent(); }
+
+ private:
+  Executor& executor_;
+  ThreadPool::Interlude* outer_;
+};
+
+// Marks what runs on the owner thread, and charges its lane when it ends.
+class Executor::Progress {
+ public:
+  Progress(Executor& executor, const StepRequest* step)
+      : executor_(executor),
+        running_{
+            .step = step, .outer = executor.running_, .served_s = executor.start_account(step), .start_s = now_s()} {
+    executor_.running_ = &running_;
+  }
+  ~Progress() {
+    if (running_.step) running_.step->lane.served_s = executor_.counted_now_s(running_);
+    if (running_.outer) running_.outer->nested_s += now_s() - running_.start_s;
+    executor_.running_ = running_.outer;
+  }
+  Progress(const Progress&) = delete;
+
+ private:
+  Executor& executor_;
+  Running running_;
 };
 
 Executor::Executor(Device device, const Caps& caps, int threads) : device_(device), caps_(caps), pool_(threads) {
@@ -66,6 +104,7 @@ Result<void> Executor::submit_and_wait(Waiting& waiting) {
   std::unique_lock lock(mutex_);
   waiting.arrival = arrivals_++;
   waiting_.push_back(&waiting);
+  arrived_.store(static_cast<int>(waiting_.size()), std::memory_order_relaxed);
   work_arrived_.notify_one();
   work_done_.wait(lock, [&] { return waiting.is_done; });
   if (waiting.error) return unexpected(*waiting.error);
@@ -79,37 +118,86 @@ void Executor::own_device() {
       std::unique_lock lock(mutex_);
       work_arrived_.wait(lock, [&] { return stop_ || !waiting_.empty(); });
       if (stop_) return;
-      next = take_next(std::nullopt);
+      next = take_next();
     }
     run_waiting(*next);
   }
 }
 
 bool Executor::is_active(const Lane& lane) const {
-  return std::find(active_.begin(), active_.end(), &lane) != active_.end();
+  for (const Running* r = running_; r; r = r->outer) {
+    if (r->step && &r->step->lane == &lane) return true;
+  }
+  return false;
 }
 
-// The planned step among those that may run now: in a lane of its own, and at a cut only of a higher class.
-Executor::Waiting* Executor::take_next(std::optional<WorkClass> above) {
+double Executor::counted_now_s(const Running& running) const {
+  return running.served_s + counted_s(running.work_class(), now_s() - running.start_s - running.nested_s);
+}
+
+// Idle time earns little: a lane that comes back shares about evenly from now on. Pool work has no past.
+double Executor::start_account(const StepRequest* step) {
+  const double at_s = running_ ? counted_now_s(*running_) : virtual_s_;
+  const double served_s = step ? std::max(step->lane.served_s, at_s - kCreditS) : at_s;
+  virtual_s_ = std::max(virtual_s_, served_s);
+  return served_s;
+}
+
+// The planned step among those that may run now: in a lane of its own, and inside another only one of a higher class
+// that the other's lane is not behind of.
+std::optional<std::list<Executor::Waiting*>::iterator> Executor::plan_next() {
   views_.clear();
   places_.clear();
+  double now_at_s = virtual_s_;
+  if (running_) {
+    now_at_s = counted_now_s(*running_);
+    views_.push_back({.work_class = running_->work_class(), .lane_served_s = now_at_s});
+    places_.push_back(waiting_.end());
+  }
   for (auto place = waiting_.begin(); place != waiting_.end(); ++place) {
     const Waiting& w = **place;
-    WaitingStep view{.work_class = WorkClass::kBackground, .arrival = w.arrival};
+    WaitingStep view{.work_class = WorkClass::kBackground, .lane_served_s = now_at_s, .arrival = w.arrival};
     if (w.step) {
-      view = {.work_class = w.step->work_class, .lane_served_s = std::max(w.step->lane.served_s, virtual_s_),
+      view = {.work_class = w.step->work_class, .lane_served_s = std::max(w.step->lane.served_s, now_at_s - kCreditS),
               .deadline_s = w.step->deadline_s, .arrival = w.arrival};
     }
-    bool may_run = !above || (w.step && view.work_class < *above && !is_active(w.step->lane));
+    const bool may_run = !running_ || (w.step && view.work_class < running_->work_class() && !is_active(w.step->lane));
     if (!may_run) continue;
     views_.push_back(view);
     places_.push_back(place);
   }
-  std::optional<size_t> chosen = plan_slice(views_);
-  if (!chosen) return nullptr;
-  Waiting* next = *places_[*chosen];
-  waiting_.erase(places_[*chosen]);
+  const std::optional<size_t> chosen = plan_slice(views_);
+  if (!chosen || places_[*chosen] == waiting_.end()) return std::nullopt;
+  return places_[*chosen];
+}
+
+Executor::Waiting* Executor::take_next() {
+  const auto place = plan_next();
+  if (!place) return nullptr;
+  Waiting* next = **place;
+  waiting_.erase(*place);
+  arrived_.store(static_cast<int>(waiting_.size()), std::memory_order_relaxed);
   return next;
+}
+
+bool Executor::is_urgent() {
+  if (arrived_.load(std::memory_order_relaxed) == 0) return false;
+  std::lock_guard lock(mutex_);
+  return plan_next().has_value();
+}
+
+void Executor::run_urgent() {
+  for (;;) {
+    Waiting* urgent = nullptr;
+    {
+      std::lock_guard lock(mutex_);
+      if (waiting_.empty()) return;
+      urgent = take_next();
+    }
+    if (!urgent) return;
+    steps_at_cuts_.fetch_add(1, std::memory_order_relaxed);
+    run_waiting(*urgent);
+  }
 }
 
 void Executor::run_waiting(Waiting& waiting) {
@@ -117,7 +205,7 @@ void Executor::run_waiting(Waiting& waiting) {
     if (waiting.step) {
       run_step(*waiting.step);
     } else {
-      (*waiting.pool_work)(pool_);
+      run_pool_work(*waiting.pool_work);
     }
   } catch (const Error& e) {
     waiting.error = e;
@@ -137,25 +225,8 @@ void Executor::finish(Waiting& waiting) {
 void Executor::run_step(const StepRequest& step) {
   check(step.lane.arena().is_empty(), "a lane's arena is empty when a step begins");
   if (step.is_cancelled()) throw Error(Code::kCancelled, "cancelled before the step began");
-  struct Active {
-    std::vector<const Lane*>& lanes;
-    ~Active() { lanes.pop_back(); }
-  };
-  active_.push_back(&step.lane);
-  Active active{active_};
-  // Idle time earns nothing: a lane that comes back shares evenly from now on.
-  step.lane.served_s = virtual_s_ = std::max(step.lane.served_s, virtual_s_);
-  struct Account {
-    Executor& executor;
-    Lane& lane;
-    double start, outer_nested_s;
-    ~Account() {
-      const double elapsed = now_s() - start;
-      lane.served_s += elapsed - executor.nested_s_;
-      executor.nested_s_ = outer_nested_s + elapsed;
-    }
-  };
-  Account account{*this, step.lane, now_s(), std::exchange(nested_s_, 0)};
+  Progress progress(*this, &step);
+  Interlude interlude(*this);
   {
     ThreadPool::Hold hold(pool_);
     Cutter cutter(*this, step);
@@ -169,6 +240,13 @@ void Executor::run_step(const StepRequest& step) {
   }
   steps_run_.fetch_add(1, std::memory_order_relaxed);
   check(step.lane.arena().is_empty(), "a lane's arena is empty when a step ends");
+}
+
+void Executor::run_pool_work(FunctionRef<void(ThreadPool&)> work) {
+  Progress progress(*this, nullptr);
+  std::optional<Interlude> interlude;
+  if (device_.kind == DeviceKind::kCpu) interlude.emplace(*this);  // on CUDA it fills the device's memory
+  work(pool_);
 }
 
 // One graph per slice. A capture that fails leaves the stream usable.
@@ -222,17 +300,7 @@ void Executor::run_captured(const StepRequest& step, Ctx& c) {
 
 void Executor::at_cut(const StepRequest& step) {
   if (step.is_cancelled()) throw Error(Code::kCancelled, "cancelled at a cut");
-  for (;;) {
-    Waiting* urgent = nullptr;
-    {
-      std::lock_guard lock(mutex_);
-      if (waiting_.empty()) return;
-      urgent = take_next(step.work_class);
-    }
-    if (!urgent) return;
-    steps_at_cuts_.fetch_add(1, std::memory_order_relaxed);
-    run_waiting(*urgent);
-  }
+  if (arrived_.load(std::memory_order_relaxed) > 0) run_urgent();
 }
 
 }  // namespace hearth

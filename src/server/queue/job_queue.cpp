@@ -265,8 +265,29 @@ void JobQueue::finish(const comfy::JobFacts& facts, const comfy::JobResults& res
   }
 }
 
+// What a job tells goes to its listener, what it writes is noted first.
+class JobQueue::Watched final : public workflow::JobEvents {
+ public:
+  Watched(JobQueue& queue, const RunningJob& job)
+      : queue_(queue), job_(job), events_(queue.listener_.job_begins(job)) {}
+  void send(std::string_view type, const Value& data) override { events_.send(type, data); }
+  void send_step(const workflow::Step& step) override { events_.send_step(step); }
+  void send_text(std::string_view node_id, std::string_view text) override { events_.send_text(node_id, text); }
+  void will_write(const std::string& path) override {
+    queue_.write_now<bool>([&](JobStore& store) {
+      store.note_file(job_.id, path);
+      return true;
+    });
+  }
+
+ private:
+  JobQueue& queue_;
+  const RunningJob& job_;
+  workflow::JobEvents& events_;
+};
+
 comfy::JobResults JobQueue::run_safely(const RunningJob& job) {
-  workflow::JobEvents& events = listener_.job_begins(job);
+  Watched events(*this, job);
   try {
     return runner_.run(job, events, stop_job_);
   } catch (const std::exception& error) {

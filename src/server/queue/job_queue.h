@@ -78,6 +78,7 @@ class JobQueue {
   void finish(const comfy::JobFacts& facts, const comfy::JobResults& results);
   void forget_secrets(const std::vector<std::string>& ids, bool all);
   comfy::JobResults run_safely(const RunningJob& job);
+  class Watched;
   RunningJob unpack(const StoredJob& stored);
 
   JobRunner& runner_;

@@ -1,13 +1,12 @@
 // The worker and its queue over the scripted backend.
 #include "server/queue/job_queue.h"
 
-#include <unistd.h>
-
 #include <future>
 
 #include <gtest/gtest.h>
 
 #include "core/base/log.h"
+#include "core/testing/temp_folder.h"
 #include "formats/json/json.h"
 #include "server/testing/scripted_comfy.h"
 
@@ -50,18 +49,15 @@ class Diary final : public JobListener, public workflow::JobEvents {
   std::vector<std::string> lines_;
 };
 
-class JobQueueTest : public testing::Test {
+class JobQueueTest : public ::testing::Test {
  protected:
   void SetUp() override {
     log::set_level(log::Level::kOff);
-    std::string pattern = testing::TempDir() + "hearth_jobs_XXXXXX";
-    folder_ = ::mkdtemp(pattern.data());
     backend_.emplace(folder_);
     open();
   }
   void TearDown() override {
     queue_.reset();
-    std::filesystem::remove_all(folder_);
     log::set_level(log::Level::kInfo);
   }
   void open() {
@@ -86,7 +82,8 @@ class JobQueueTest : public testing::Test {
     return read([](JobViews& views) { return views.history({}, {}); });
   }
 
-  std::filesystem::path folder_;
+  hearth::testing::TempFolder temp_;
+  const std::filesystem::path folder_ = temp_.path();
   std::optional<ScriptedComfy> backend_;
   Diary diary_;
   std::optional<JobQueue> queue_;

@@ -11,7 +11,7 @@
 namespace hearth::server {
 namespace {
 
-constexpr int64_t kVersion = 1;
+constexpr int64_t kVersion = 2;
 
 constexpr const char* kTables = R"sql(
 CREATE TABLE jobs (
@@ -35,6 +35,14 @@ CREATE TABLE jobs (
 CREATE INDEX jobs_by_place ON jobs(state, number, id);
 CREATE INDEX jobs_by_end ON jobs(ended_seq) WHERE ended_seq IS NOT NULL;
 CREATE INDEX jobs_by_creation ON jobs(created);
+)sql";
+
+// Since version 2: what running jobs have written or were about to write.
+constexpr const char* kFilesTable = R"sql(
+CREATE TABLE files (
+  id TEXT NOT NULL,
+  path TEXT NOT NULL
+);
 )sql";
 
 FileLock take_lock(const std::filesystem::path& file) {
@@ -61,7 +69,8 @@ void JobStore::create_tables() {
   }
   if (found == kVersion) return;
   Transaction transaction(database_);
-  database_.execute(kTables);
+  if (found < 1) database_.execute(kTables);
+  database_.execute(kFilesTable);
   database_.execute(fmt::format("PRAGMA user_version={}", kVersion));
   transaction.commit();
 }
@@ -78,6 +87,7 @@ void JobStore::recover(int64_t now_ms) {
   }
   running.reset();
   for (const auto& [facts, attempts] : crashed) {
+    remove_files(facts.id);
     if (attempts < kMaxAttempts) {
       log::warn("job {} was cut off by a crash: it runs again", facts.id);
       database_.prepare("UPDATE jobs SET state = ?, status = 'pending', started = NULL WHERE id = ?")
@@ -89,6 +99,26 @@ void JobStore::recover(int64_t now_ms) {
     results.messages.push(Value(Value::List{"execution_error", comfy::crash_error(facts.id, attempts, now_ms)}));
     finish(facts, results);
   }
+}
+
+// The temporary name is that of write_text().
+void JobStore::remove_files(const std::string& id) {
+  Statement files = database_.prepare("SELECT path FROM files WHERE id = ?");
+  files.bind(1, std::string_view(id));
+  while (files.step()) {
+    for (const char* suffix : {"", ".new"}) {
+      std::error_code problem;
+      std::filesystem::remove(std::string(files.text(0)) + suffix, problem);
+      if (problem) log::warn("cannot remove {}{}: {}", files.text(0), suffix, problem.message());
+    }
+  }
+  files.reset();
+  database_.prepare("DELETE FROM files WHERE id = ?").bind(1, std::string_view(id)).run();
+}
+
+void JobStore::note_file(const std::string& id, const std::string& path) {
+  database_.prepare("INSERT INTO files (id, path) VALUES (?, ?)")
+      .bind(1, std::string_view(id)).bind(2, std::string_view(path)).run();
 }
 
 Result<double> JobStore::accept(const NewJob& job) {
@@ -144,6 +174,7 @@ void JobStore::finish(const comfy::JobFacts& facts, const comfy::JobResults& res
                " ended_seq = 1 + ifnull((SELECT max(ended_seq) FROM jobs), 0) WHERE id = ?")
       .bind(1, kEnded).bind(2, comfy::status_name(results.end)).bind(3, facts.ended_ms.value_or(0))
       .bind(4, std::string_view(rest)).bind(5, std::string_view(summary)).bind(6, std::string_view(facts.id)).run();
+  database_.prepare("DELETE FROM files WHERE id = ?").bind(1, std::string_view(facts.id)).run();
   database_
       .prepare("DELETE FROM jobs WHERE ended_seq IS NOT NULL AND ended_seq <= (SELECT ended_seq FROM jobs"
                " WHERE ended_seq IS NOT NULL ORDER BY ended_seq DESC LIMIT 1 OFFSET ?)")
@@ -152,6 +183,7 @@ void JobStore::finish(const comfy::JobFacts& facts, const comfy::JobResults& res
 }
 
 void JobStore::put_back(const std::string& id) {
+  remove_files(id);
   database_
       .prepare("UPDATE jobs SET state = ?, status = 'pending', started = NULL, attempts = attempts - 1 WHERE id = ?")
       .bind(1, kWaits).bind(2, std::string_view(id)).run();

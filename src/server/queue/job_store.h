@@ -2,7 +2,8 @@
 // One thread. Failures are thrown as Error (see database.h).
 //
 // A job that runs when the process dies is found running at the next open: it waits again in its old place, unless
-// that was its second time; then it ends with a reason, so that a job that kills the server cannot do so for ever.
+// that was its second time; then it ends with a reason, so that a job that kills the server cannot do so for ever. What
+// files it had written by then are removed: nobody was told of them, and when it runs again it writes its own.
 #pragma once
 #include <cstdint>
 #include <filesystem>
@@ -47,9 +48,11 @@ class JobStore {
   Result<double> accept(const NewJob& job);
   /// The waiting job with the smallest (number, id) begins to run; nothing when none waits.
   std::optional<StoredJob> begin_next(int64_t now_ms);
+  /// A running job is about to write that file.
+  void note_file(const std::string& id, const std::string& path);
   /// Running -> history, and the oldest entries beyond kMaxHistory go.
   void finish(const comfy::JobFacts& facts, const comfy::JobResults& results);
-  /// Running -> waiting, as if it had not begun: the server stops.
+  /// Running -> waiting, as if it had not begun, and without its files: the server stops.
   void put_back(const std::string& id);
 
   /// How many were there.
@@ -63,6 +66,7 @@ class JobStore {
  private:
   void create_tables();
   void recover(int64_t now_ms);
+  void remove_files(const std::string& id);
   int64_t remove(int64_t state, const std::vector<std::string>& ids);
   int64_t clear(int64_t state);
 

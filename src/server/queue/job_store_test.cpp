@@ -1,28 +1,24 @@
 // The queue on disk: order, history, and what is left of it after a crash.
 #include "server/queue/job_store.h"
 
-#include <unistd.h>
-
 #include <gtest/gtest.h>
 
 #include "core/base/log.h"
+#include "core/testing/temp_folder.h"
 #include "formats/json/json.h"
 #include "server/queue/job_views.h"
 
 namespace hearth::server {
 namespace {
 
-class JobStoreTest : public testing::Test {
+class JobStoreTest : public ::testing::Test {
  protected:
   void SetUp() override {
     log::set_level(log::Level::kOff);
-    std::string pattern = testing::TempDir() + "hearth_queue_XXXXXX";
-    folder_ = ::mkdtemp(pattern.data());
     open();
   }
   void TearDown() override {
     store_.reset();
-    std::filesystem::remove_all(folder_);
     log::set_level(log::Level::kInfo);
   }
   void open() {
@@ -55,7 +51,8 @@ class JobStoreTest : public testing::Test {
     return json::parse(JobViews(file()).history(most, offset)).value();
   }
 
-  std::filesystem::path folder_;
+  hearth::testing::TempFolder temp_;
+  const std::filesystem::path folder_ = temp_.path();
   std::optional<JobStore> store_;
   StoredJob last_;
 };
@@ -142,6 +139,53 @@ TEST_F(JobStoreTest, ACrashedJobRunsOnceMore) {
   EXPECT_EQ(message.as_list()[0].as_string(), "execution_error");
   EXPECT_EQ(message.as_list()[1].at("exception_type").as_string(), "hearth.InterruptedByCrash");
   EXPECT_NE(message.as_list()[1].at("exception_message").as_string().find("2 times"), std::string::npos);
+}
+
+// A file that nobody will be told of does not stay; files of jobs that came to their end do.
+TEST_F(JobStoreTest, WhatACutOffJobWroteGoes) {
+  auto write = [&](const std::string& id, const std::string& name) {
+    const std::string path = folder_ / name;
+    store_->note_file(id, path);
+    ASSERT_TRUE(write_text(path, "picture"));
+  };
+  auto there = [&](const std::string& name) { return std::filesystem::exists(folder_ / name); };
+  accept("a");
+  accept("b");
+  begin();
+  write("a", "done.png");
+  finish();
+  EXPECT_EQ(begin(), "b");
+  write("b", "whole.png");
+  store_->note_file("b", folder_ / "half.png");
+  ASSERT_TRUE(write_text(folder_ / "half.png.new", "pic"));
+  store_->note_file("b", folder_ / "never.png");
+  open();
+  EXPECT_TRUE(there("done.png"));
+  EXPECT_FALSE(there("whole.png") || there("half.png") || there("half.png.new"));
+
+  EXPECT_EQ(begin(), "b");
+  write("b", "again.png");
+  store_->put_back("b");
+  EXPECT_FALSE(there("again.png"));
+  EXPECT_EQ(begin(), "b");
+  write("b", "last.png");
+  finish();
+  open();
+  EXPECT_TRUE(there("last.png"));
+}
+
+TEST_F(JobStoreTest, AnOlderDatabaseIsTakenOver) {
+  accept("a");
+  store_.reset();
+  {
+    Database database(file(), Database::Mode::kWrite);
+    database.execute("DROP TABLE files; PRAGMA user_version=1");
+  }
+  open();
+  EXPECT_EQ(begin(), "a");
+  store_->note_file("a", folder_ / "a.png");
+  finish();
+  EXPECT_EQ(history().size(), 1u);
 }
 
 TEST_F(JobStoreTest, StoppingIsNoCrash) {
