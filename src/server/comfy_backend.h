@@ -23,6 +23,8 @@ class ComfyBackend : public JobRunner {
   /// {class: info}, or an empty object for a class that is not there.
   virtual Value object_info(std::string_view class_name) = 0;
   virtual comfy::SystemFacts system() = 0;
+  /// May a job be taken now? Its refusal is what the client gets.
+  virtual Result<void> admit() { return {}; }
   /// The prompt graph of POST /v1/images/generations. Throws Error: an unknown model or preset, no model at all.
   virtual Value compose(const openai::ImageCall& call, uint64_t seed) {
     throw Error(Code::kUnsupported, "this server draws no pictures from words alone");

@@ -9,8 +9,23 @@ namespace hearth::server {
 using websocket::binary_message;
 using websocket::text_message;
 
+namespace {
+
+bool asks_for_previews(const Value& extra_data) {
+  const Value* method = extra_data.is_object() ? extra_data.find("preview_method") : nullptr;
+  if (!method || !method->is_string()) return false;
+  const std::string& name = method->as_string();
+  return name != "" && name != "default" && name != "none";
+}
+
+// PNGs are whole pictures that a node gives to the client instead of a file.
+bool is_passing(const workflow::PreviewImage& preview) { return preview.mime == "image/jpeg"; }
+
+}  // namespace
+
 workflow::JobEvents& ComfyEvents::job_begins(const RunningJob& job) {
   client_ = job.client_id;
+  asked_for_previews_ = asks_for_previews(job.extra_data);
   begun_ = std::chrono::steady_clock::now();
   return *this;
 }
@@ -40,15 +55,16 @@ void ComfyEvents::send_step(const workflow::Step& step) {
   send("progress_state", step.progress_state);
   if (takes_metadata) send_preview(*step.preview, true);
   send("progress", step.progress);
-  if (step.preview && !takes_metadata) send_preview(*step.preview, false);
+  // Scripts take every binary frame for a finished picture: a client that neither says that it knows previews nor asked
+  // for them gets none, as from a ComfyUI started without --preview-method.
+  const bool is_plain = step.preview && !takes_metadata && (asked_for_previews_ || !is_passing(*step.preview));
+  if (is_plain) send_preview(*step.preview, false);
 }
 
 void ComfyEvents::send_preview(const workflow::PreviewImage& preview, bool with_metadata) {
-  // PNGs are whole pictures that a node gives to the client instead of a file.
-  const bool may_be_lost = preview.mime == "image/jpeg";
   hub_.send(client_, binary_message(with_metadata ? comfy::described_preview_frame(preview.metadata, preview.bytes)
                                                   : comfy::preview_frame(preview.mime, preview.bytes),
-                                    may_be_lost));
+                                    is_passing(preview)));
 }
 
 void ComfyEvents::send_text(std::string_view node_id, std::string_view text) {

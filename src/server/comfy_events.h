@@ -24,9 +24,12 @@ class ComfyEvents final : public JobListener, public workflow::JobEvents {
 
  private:
   void send_preview(const workflow::PreviewImage& preview, bool with_metadata);
+
   ClientHub& hub_;
   LogRing& logs_;
-  std::string client_;  // of the running job; worker thread
+  // Of the running job; worker thread.
+  std::string client_;
+  bool asked_for_previews_ = false;
   std::chrono::steady_clock::time_point begun_;
 };
 

@@ -35,7 +35,8 @@ http::HttpResponse file(const http::HttpRequest& request, const fs::path& folder
   http::HttpResponse out = path ? file_reply(request, *path, media_type(*path)) : text_reply(404, "");
   if (out.status == 404) out.body = "404: Not Found";
   // A frontend asks for these whether they are there or not, and complains about a 404.
-  for (const auto& [name, type, body] : {Absent{"user.css", "text/css", ""}, {"templates/index.json", "application/json", "[]"},
+  for (const auto& [name, type, body] : {Absent{"user.css", "text/css", ""},
+                                         {"templates/index.json", "application/json", "[]"},
                                          {"templates/index_logo.json", "application/json", "{}"}}) {
     if (out.status == 404 && request.rest == name) out = {.status = 200, .content_type = type, .body = body};
   }

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "core/base/files.h"
+#include "formats/image/picture.h"
 #include "formats/json/json.h"
 #include "server/comfy_routes.h"
 #include "server/files/contained_path.h"
@@ -14,6 +15,7 @@ namespace hearth::server {
 namespace {
 
 constexpr int64_t kMaxMetadataBytes = 1 << 20;
+constexpr int64_t kMaxPreviewBytes = 64 << 20;
 
 http::HttpResponse name_list(const std::vector<std::string>& names) {
   Value out = Value::list();
@@ -97,7 +99,22 @@ http::HttpResponse view_metadata(const workflow::ModelFolders& models, const std
   return metadata ? json_reply(*metadata) : text_reply(404, "");
 }
 
-// A picture beside a model: <base>.png or <base>.preview.png and so on, as it is.
+// A picture as WEBP, whatever it lies in the folder as; what is no picture is not there.
+http::HttpResponse webp_reply(const http::HttpRequest& request, const std::filesystem::path& path) {
+  if (path.extension() == ".webp") return file_reply(request, path, "image/webp");
+  const auto file = read_text(path, kMaxPreviewBytes);
+  if (!file) return text_reply(404, "");
+  http::HttpResponse out;
+  out.content_type = "image/webp";
+  try {
+    out.body = image::encode_webp(image::decode(*file).picture);
+  } catch (const Error&) {
+    return text_reply(404, "");
+  }
+  return out;
+}
+
+// A picture beside a model: <base>.png or <base>.preview.png and so on.
 http::HttpResponse model_preview(const http::HttpRequest& request, const workflow::ModelFolders& models) {
   const std::string& kind = request.params.at(0);
   const std::string& index_text = request.params.at(1);
@@ -112,8 +129,7 @@ http::HttpResponse model_preview(const http::HttpRequest& request, const workflo
       auto path = contained_path(folders[index], without_extension(request.rest) + between + extension);
       if (!path) return text_reply(403, "");
       if (!std::filesystem::is_regular_file(*path)) continue;
-      const std::string type = std::string("image/") + (extension[1] == 'j' ? "jpeg" : extension + 1);
-      return file_reply(request, *path, type);
+      return webp_reply(request, *path);
     }
   }
   return text_reply(404, "");

@@ -55,6 +55,7 @@ void post_prompt(ComfyParts& parts, const http::HttpRequest& request, Writer wri
     return writer->respond(
         json_reply(comfy::prompt_refusal(std::move(verdict.error), std::move(verdict.node_errors)), 400));
   }
+  if (const Result<void> may = parts.backend.admit(); !may) return writer->respond(failure_reply(may.error()));
   NewJob job;
   job.id = call.id.value_or(make_uuid());
   job.number = call.number;

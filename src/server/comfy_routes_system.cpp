@@ -101,9 +101,8 @@ void add_system_routes(RouteList& routes, ComfyParts& parts) {
   routes.add("GET", "/features", "what this server supports", [&parts](const http::HttpRequest&, Writer writer) {
     writer->respond(json_reply(comfy::server_features(parts.max_upload_bytes)));
   });
-  routes.add_single("GET", "/hearth/presets", "settings to start from", [&parts](const http::HttpRequest&, Writer writer) {
-    writer->respond(json_reply(parts.presets));
-  });
+  routes.add_single("GET", "/hearth/presets", "settings to start from",
+                    [&parts](const http::HttpRequest&, Writer writer) { writer->respond(json_reply(parts.presets)); });
   routes.add("GET", "/extensions", "", constant("[]"));
   for (const char* path : {"/node_replacements", "/workflow_templates", "/i18n", "/global_subgraphs"}) {
     routes.add("GET", path, "", constant("{}"));

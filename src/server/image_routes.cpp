@@ -1,5 +1,5 @@
-// POST /v1/images/generations: the words become a prompt graph, which waits in the same queue as every other; the answer
-// comes when it has ended. A client that leaves takes its job along.
+// POST /v1/images/generations: the words become a prompt graph, which waits in the same queue as every other; the
+// answer comes when it has ended. A client that leaves takes its job along.
 #include <algorithm>
 #include <random>
 
@@ -7,6 +7,7 @@
 
 #include "api/common/error.h"
 #include "api/openai/images.h"
+#include "core/base/base64.h"
 #include "core/base/check.h"
 #include "core/base/files.h"
 #include "formats/image/picture.h"
@@ -14,6 +15,7 @@
 #include "server/clock.h"
 #include "server/comfy_routes.h"
 #include "server/job_waiters.h"
+#include "server/unknown_fields.h"
 #include "server/uuid.h"
 
 namespace hearth::server {
@@ -58,7 +60,7 @@ std::vector<openai::ImageItem> read_images(const Value& outputs, const openai::I
       }
       const std::string* folder = places.folder(type);
       check(folder != nullptr, "a finished picture lies in a known folder");
-      item.base64 = openai::to_base64(
+      item.base64 = to_base64(
           in_format(read_text(fs::path(*folder) / subfolder / name, kMaxPictureBytes).value(), call));
     }
   }
@@ -73,7 +75,9 @@ Error failure_of(const Value& status) {
     if (pair.at(0).as_string() == "execution_error") {
       std::string text = pair.at(1).at("exception_message").as_string();
       while (!text.empty() && text.back() == '\n') text.pop_back();
-      return Error(Code::kInternal, text);
+      const Value* details = pair.at(1).find("details");
+      if (!details) return Error(Code::kInternal, text);
+      return Error(Code::kNoMemory, text).with(std::make_shared<const Value>(*details));
     }
   }
   return Error(Code::kInternal, "the job ended without a reason");
@@ -83,7 +87,9 @@ http::HttpResponse reply_of(const std::string& history, const std::string& id, c
                             uint64_t seed, const workflow::Places& places) {
   const Value entries = json::parse(history).value();
   const Value* entry = entries.find(id);
-  if (!entry) return http::error_response(api::to_api_error(Error(Code::kCancelled, "the job was removed from the queue")));
+  if (!entry) {
+    return http::error_response(api::to_api_error(Error(Code::kCancelled, "the job was removed from the queue")));
+  }
   const Value& status = entry->at("status");
   if (status.at("status_str").as_string() != "success") {
     return http::error_response(api::to_api_error(failure_of(status)));
@@ -109,12 +115,13 @@ struct Waiting {
 
 void answer_when_ended(ComfyParts& parts, JobWaiters& waiters, const std::shared_ptr<Waiting>& job) {
   waiters.wait_for(job->id, [&parts, job] {
-    parts.queue.view([id = job->id](JobViews& views) { return views.history_of(id); }, [&parts, job](Result<std::string> history) {
-      answer_from_pool(parts, job->writer, [&parts, job, history = std::move(history)] {
-        if (!history) return http::error_response(api::to_api_error(history.error()));
-        return reply_of(*history, job->id, job->call, job->seed, parts.backend.places());
-      });
-    });
+    parts.queue.view([id = job->id](JobViews& views) { return views.history_of(id); },
+                     [&parts, job](Result<std::string> history) {
+                       answer_from_pool(parts, job->writer, [&parts, job, history = std::move(history)] {
+                         if (!history) return http::error_response(api::to_api_error(history.error()));
+                         return reply_of(*history, job->id, job->call, job->seed, parts.backend.places());
+                       });
+                     });
   });
   job->writer->on_abort([&parts, &waiters, id = job->id](http::AbortReason) {
     waiters.forget(id);
@@ -124,6 +131,7 @@ void answer_when_ended(ComfyParts& parts, JobWaiters& waiters, const std::shared
 
 // On the host pool: reading headers of models for their size.
 void submit(ComfyParts& parts, JobWaiters& waiters, const std::shared_ptr<Waiting>& job) try {
+  parts.backend.admit().value();
   Value prompt = parts.backend.compose(job->call, job->seed);
   const workflow::Verdict verdict = parts.backend.check(prompt, std::nullopt);
   if (!verdict.is_valid) return refuse(job->writer, Error(Code::kInvalidArgument, problem_of(verdict)));
@@ -146,9 +154,11 @@ void submit(ComfyParts& parts, JobWaiters& waiters, const std::shared_ptr<Waitin
 
 void add_image_routes(RouteList& routes, ComfyParts& parts, JobWaiters& waiters) {
   routes.add_single("POST", "/v1/images/generations", "draws pictures from words",
-                    [&parts, &waiters](const http::HttpRequest& request, Writer writer) {
+                    [&parts, &waiters, unknown = std::make_shared<UnknownFields>()](const http::HttpRequest& request,
+                                                                                    Writer writer) {
     api::ParseNotes notes;
     Result<openai::ImageCall> call = openai::parse_image_call(request.body, notes);
+    unknown->note(request.id, notes.unknown_fields);
     if (!call) return refuse(writer, call.error(), notes.param);
     auto job = std::make_shared<Waiting>();
     job->call = *std::move(call);

@@ -1,8 +1,6 @@
 #include "server/openai_routes.h"
 
 #include <memory>
-#include <mutex>
-#include <set>
 #include <utility>
 
 #include <fmt/format.h>
@@ -10,31 +8,14 @@
 #include "api/common/error.h"
 #include "api/openai/models.h"
 #include "api/openai/request.h"
-#include "core/base/log.h"
 #include "formats/json/json.h"
 #include "server/generation.h"
+#include "server/unknown_fields.h"
 
 namespace hearth::server {
 namespace {
 
 using Writer = std::shared_ptr<http::ResponseWriter>;
-
-// Tells once per field name that nobody reads it; bounded, because names come from outside.
-class UnknownFields {
- public:
-  void note(const std::string& request_id, const std::vector<std::string>& names) {
-    for (const std::string& name : names) {
-      std::lock_guard lock(mutex_);
-      if (seen_.size() >= kMaxNames || !seen_.insert(name).second) continue;
-      log::warn("unknown request field ignored id={} field={}", request_id, name);
-    }
-  }
-
- private:
-  static constexpr size_t kMaxNames = 256;
-  std::mutex mutex_;
-  std::set<std::string> seen_;
-};
 
 struct Shared {
   Shared(LanguageService& the_service, int max_queue)

@@ -4,26 +4,32 @@
 #include <utility>
 
 #include "core/base/log.h"
+#include "server/memory_routes.h"
 #include "server/metrics/metrics.h"
 #include "server/openai_routes.h"
 #include "server/web/page.h"
 
 namespace hearth::server {
 struct Server::Parts {
-  Parts(LanguageService& service, ServerOptions options, const ComfyOptions& comfy);
+  Parts(LanguageService& service, ServerOptions options, const ComfyOptions& comfy, MemoryService* memory);
   void add_own_routes(std::vector<http::Route>& routes);
 
   LanguageService& service;
+  MemoryService* const memory;
   HttpMetrics metrics;
   std::optional<ComfyService> pictures;
   const bool has_frontend;
   std::unique_ptr<http::HttpServer> http;
 };
 
-Server::Parts::Parts(LanguageService& the_service, ServerOptions options, const ComfyOptions& comfy)
-    : service(the_service), has_frontend(comfy.backend && !comfy.frontend.empty()) {
+Server::Parts::Parts(LanguageService& the_service, ServerOptions options, const ComfyOptions& comfy,
+                     MemoryService* the_memory)
+    : service(the_service), memory(the_memory), has_frontend(comfy.backend && !comfy.frontend.empty()) {
   std::vector<http::Route> routes = openai_routes(service, options.max_queue);
   add_own_routes(routes);
+  if (memory) {
+    for (http::Route& route : memory_routes(*memory, /*with_free=*/!comfy.backend)) routes.push_back(std::move(route));
+  }
   if (comfy.backend) {
     pictures.emplace(comfy);
     for (http::Route& route : pictures->routes()) routes.push_back(std::move(route));
@@ -45,14 +51,15 @@ void Server::Parts::add_own_routes(std::vector<http::Route>& routes) {
                       out.content_type = "text/plain; version=0.0.4; charset=utf-8";
                       const auto models = service.models();  // first: what is not loaded leases nothing then
                       out.body = render_engine_metrics(service.stats(), models) +
-                                 metrics.render(http->open_connections());
+                                 metrics.render(http->open_connections()) +
+                                 (memory ? to_metrics(memory->report()) : "");
                       writer->respond(std::move(out));
                     }});
   for (http::Route& route : page_routes(has_frontend)) routes.push_back(std::move(route));
 }
 
-Server::Server(LanguageService& service, ServerOptions options, const ComfyOptions& comfy)
-    : parts_(std::make_unique<Parts>(service, std::move(options), comfy)) {}
+Server::Server(LanguageService& service, ServerOptions options, const ComfyOptions& comfy, MemoryService* memory)
+    : parts_(std::make_unique<Parts>(service, std::move(options), comfy, memory)) {}
 
 Server::~Server() = default;
 

@@ -1,7 +1,7 @@
-// The server as an application uses it: HTTP routes of every API over one LanguageService and, when there is one, a
-// ComfyBackend for pictures.
+// The server as an application uses it: HTTP routes of every API over one LanguageService and, when there are any, a
+// ComfyBackend for pictures and a MemoryService.
 //   Server server(service, options, comfy);  server.start().value();  ...  server.stop();
-// Both must outlive the server and every request it still runs. Signals are the application's business.
+// All must outlive the server and every request it still runs. Signals are the application's business.
 #pragma once
 #include <memory>
 
@@ -9,6 +9,7 @@
 #include "runtime/request.h"
 #include "server/comfy_service.h"
 #include "server/http/http_server.h"
+#include "server/memory_service.h"
 
 namespace hearth::server {
 
@@ -17,7 +18,8 @@ using http::ServerOptions;
 class Server {
  public:
   /// Throws when `comfy` names a backend whose queue cannot be opened.
-  Server(LanguageService& service, ServerOptions options, const ComfyOptions& comfy = {});
+  Server(LanguageService& service, ServerOptions options, const ComfyOptions& comfy = {},
+         MemoryService* memory = nullptr);
   ~Server();
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;

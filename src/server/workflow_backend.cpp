@@ -36,24 +36,29 @@ Value WorkflowBackend::object_info(std::string_view class_name) {
 }
 
 std::string WorkflowBackend::choose_checkpoint(const std::string& asked) const {
-  const std::vector<std::string> known = studio_.places().models.list("checkpoints");
   const std::string& wanted = asked.empty() ? config_.pictures.default_model : asked;
+  if (wanted.empty()) return studio_.places().default_checkpoint().value();
+  const std::vector<std::string> known = studio_.places().models.list("checkpoints");
   for (const std::string& name : known) {
-    const bool is_it = name == wanted || std::filesystem::path(name).stem() == wanted;
-    if (is_it || (wanted.empty() && known.size() == 1)) return name;
+    if (name == wanted || std::filesystem::path(name).stem() == wanted) return name;
   }
-  if (known.empty()) throw Error(Code::kNotFound, "no picture model is installed: put one into the checkpoints folder");
-  throw Error(wanted.empty() ? Code::kInvalidArgument : Code::kNotFound,
-              fmt::format("{}; there are {}", wanted.empty() ? "which 'model'?" : "model '" + wanted + "' does not exist",
-                          fmt::join(known, ", ")));
+  throw Error(Code::kNotFound, fmt::format("model '{}' does not exist; there are {}", wanted, fmt::join(known, ", ")));
+}
+
+const config::Preset& WorkflowBackend::choose_preset(const std::string& asked) const {
+  const std::string& wanted = asked.empty() ? config_.pictures.default_preset : asked;
+  std::vector<std::string> known;
+  for (const config::Preset& preset : config_.presets) {
+    if (preset.name == wanted) return preset;
+    known.push_back(preset.name);
+  }
+  throw Error(Code::kInvalidArgument,
+              fmt::format("preset '{}' does not exist; there are {}", wanted, fmt::join(known, ", ")));
 }
 
 Value WorkflowBackend::compose(const openai::ImageCall& call, uint64_t seed) {
   workflow::PictureOptions o;
-  const std::string& wanted = call.preset.empty() ? config_.pictures.default_preset : call.preset;
-  const auto preset = std::find_if(config_.presets.begin(), config_.presets.end(),
-                                   [&](const config::Preset& p) { return p.name == wanted; });
-  if (preset == config_.presets.end()) throw Error(Code::kNotFound, fmt::format("preset '{}' does not exist", wanted));
+  const config::Preset* preset = &choose_preset(call.preset);
   o.checkpoint = choose_checkpoint(call.model);
   o.prompt = call.prompt;
   o.negative = call.negative.empty() ? preset->negative.value_or("") : call.negative;
@@ -61,12 +66,19 @@ Value WorkflowBackend::compose(const openai::ImageCall& call, uint64_t seed) {
   o.cfg = call.cfg.value_or(preset->cfg.value_or(o.cfg));
   o.sampler = call.sampler.empty() ? preset->sampler.value_or(o.sampler) : call.sampler;
   o.scheduler = call.scheduler.empty() ? preset->scheduler.value_or(o.scheduler) : call.scheduler;
-  o.vae_tile = preset->vae_tile.value_or(0);
+  o.precision = preset->precision.value_or("");
+  o.attention = preset->attention.value_or("");
+  o.vae_tiling = preset->vae_tiling.value_or("");
+  if (preset->vae_slicing && *preset->vae_slicing != config_.pictures.vae_slicing) {
+    o.vae_slicing = *preset->vae_slicing ? "on" : "off";
+  }
+  o.vae_tile = preset->vae_tile.value_or(config_.pictures.vae_tile);
   o.batch = call.count;
   o.seed = seed;
   const std::string path = studio_.places().models.resolve("checkpoints", o.checkpoint).value();
   const diffuse::CheckpointParts parts = studio_.engine().load_checkpoint(path, {});
-  const diffuse::PictureSize native = parts.model ? studio_.engine().native_size(*parts.model) : diffuse::PictureSize{1024, 1024};
+  const diffuse::PictureSize native =
+      parts.model ? studio_.engine().native_size(*parts.model) : diffuse::PictureSize{1024, 1024};
   o.width = call.width.value_or(preset->width.value_or(static_cast<int>(native.width)));
   o.height = call.height.value_or(preset->height.value_or(static_cast<int>(native.height)));
   return workflow::compose_picture(o);
@@ -74,9 +86,16 @@ Value WorkflowBackend::compose(const openai::ImageCall& call, uint64_t seed) {
 
 comfy::JobResults WorkflowBackend::run(const RunningJob& job, workflow::JobEvents& events,
                                        const std::atomic<bool>& stop) {
+  // What waited in the queue begins when memory is there again; after a while it is told why it cannot.
+  if (hooks_.wait_for_room && !hooks_.wait_for_room([&] { return stop.load(); }) && !stop) admit().value();
   workflow::JobResult done = studio_.run(job.id, job.prompt, job.outputs, job.extra_data, events, stop);
   return {.end = end_of(done.end), .outputs = std::move(done.outputs), .meta = std::move(done.meta),
           .messages = std::move(done.messages)};
+}
+
+void WorkflowBackend::release(bool models, bool cache) {
+  studio_.release(models, cache);
+  if (models && hooks_.unload_others) hooks_.unload_others();
 }
 
 }  // namespace hearth::server

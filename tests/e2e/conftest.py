@@ -6,7 +6,7 @@ import pytest
 
 from hearth_process import Hearth, model_file, profile
 
-sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "server"))  # random_bodies
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "server"))  # comfy_client, random_bodies
 
 
 @pytest.fixture(scope="session")

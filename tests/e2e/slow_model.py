@@ -4,11 +4,11 @@ import gguf
 DIM, WIDTH, LAYERS, VOCAB = 1024, 131072, 8, 300
 
 
-def write_slow_model(path):
+def write_slow_model(path, layers=LAYERS):
     writer = gguf.GGUFWriter(path, "llama")
     writer.add_context_length(64)
     writer.add_embedding_length(DIM)
-    writer.add_block_count(LAYERS)
+    writer.add_block_count(layers)
     writer.add_feed_forward_length(WIDTH)
     writer.add_head_count(8)
     writer.add_head_count_kv(8)
@@ -30,7 +30,7 @@ def write_slow_model(path):
 
     add("token_embd.weight", (VOCAB, DIM), half)
     add("output_norm.weight", (DIM,), whole)
-    for layer in range(LAYERS):
+    for layer in range(layers):
         for part in ("attn_q", "attn_k", "attn_v", "attn_output"):
             add(f"blk.{layer}.{part}.weight", (DIM, DIM), half)
         for part in ("attn_norm", "ffn_norm"):

@@ -1,13 +1,16 @@
 """Damaged model files and hostile templates: an error that says so, or text; the server never dies of them."""
 import json
+import os
 import random
 import shutil
 import struct
+import threading
 import time
 
 import pytest
 
 from hearth_process import CHAT, COMPLETIONS, Hearth, model_file, profile
+from slow_model import write_slow_model
 
 FLIPS = 40
 
@@ -99,6 +102,24 @@ def test_truncated_and_foreign_files(tmp_path, header_bytes):
         broken.mkdir()
         status, error = server.error(COMPLETIONS, model=f"m{len(cases) + 1}", prompt="x")
         assert status in (404, 500) and "broken.gguf" in error["message"], error
+        assert server.leases() == {}, "a failed load gives its memory back"
+
+
+@pytest.mark.parametrize("change, says", [
+    (lambda path: os.truncate(path, path.stat().st_size // 4), "the file ends at"),
+    (os.utime, "changed while it was read"),
+])
+def test_a_file_that_changes_while_it_loads_is_refused(tmp_path, change, says):
+    path = write_slow_model(tmp_path / "slow.gguf", layers=3)
+    with Hearth(tmp_path / "server", profile("slow", path, "context = 64", "parallel = 1")) as server:
+        answers = []
+        client = threading.Thread(target=lambda: answers.append(server.error(COMPLETIONS, model="slow", prompt="a")))
+        client.start()
+        until(lambda: server.leases())  # the header is read, the weights are not
+        change(path)
+        client.join()
+        status, error = answers[0]
+        assert (status, error["code"]) == (500, "corrupt_file") and says in error["message"], error
         assert server.leases() == {}, "a failed load gives its memory back"
 
 

@@ -13,11 +13,12 @@ from hearth_process import ROOT, Hearth, environment, free_port, model_file, pro
 FLAGS = {
     "": {"--help", "-h", "--version", "--config", "--log-level"},
     "serve": {"--help", "-h", "--host", "--port", "--device", "--threads", "--model", "-m", "--preload",
-              "--frontend"},
-    "imagine": {"--help", "-h", "--output", "-o", "--model", "-m", "--negative", "-n", "--preset", "-p", "--size", "--steps",
-                "--cfg", "--rescale-cfg", "--sampler", "--scheduler", "--seed", "--batch", "--lora", "--init", "--mask",
+              "--frontend", "--preview-method"},
+    "imagine": {"--help", "-h", "--output", "-o", "--model", "-m", "--negative", "-n", "--preset", "-p", "--size",
+                "--steps", "--cfg", "--rescale-cfg", "--sampler", "--scheduler", "--seed", "--batch", "--lora",
+                "--init", "--mask",
                 "--denoise", "--vae-tile", "--from", "--grid", "--seeds", "--out", "--threads", "--quiet", "-q",
-                "--no-preview"},
+                "--no-preview", "--preview-method"},
     "workflow": {"--help", "-h"},
     "workflow check": {"--help", "-h"},
     "workflow run": {"--help", "-h", "--quiet", "-q"},
@@ -35,12 +36,13 @@ FLAGS = {
     "config example": {"--help", "-h"},
     "bench": {"--help", "-h"},
     "bench llm": {"--help", "-h", "--model", "-m", "--prompt", "--generate", "--parallel", "--repeat", "--threads",
-                  "--device", "--quality", "--text", "--chunk", "--kl-tokens", "--json"},
+                  "--device", "--load-only", "--quality", "--text", "--chunk", "--kl-tokens", "--json"},
+    "bench disk": {"--help", "-h", "--block", "--depth", "--dd", "--json"},
 }
 SUBCOMMANDS = {"": {"serve", "chat", "imagine", "workflow", "pull", "models", "config", "bench"},
                "models": {"list", "show", "remove"},
                "workflow": {"check", "run"},
-               "config": {"check", "show", "get", "example"}, "bench": {"llm"}}
+               "config": {"check", "show", "get", "example"}, "bench": {"llm", "disk"}}
 
 
 def listed_flags(text):
@@ -215,6 +217,44 @@ def test_config_check_knows_aliases_and_the_store(store):
     assert done.returncode == 0, done.stderr
 
 
+def test_config_check_looks_at_pictures_and_presets(tmp_path):
+    (tmp_path / "models/checkpoints").mkdir(parents=True)
+    (tmp_path / "models/checkpoints/sdxl-base.safetensors").write_bytes(b"")
+    (tmp_path / "file").write_text("")
+    (tmp_path / "hearth.toml").write_text("\n".join([
+        '[pictures]', 'default_model = "sdxl-bse"', 'default_preset = "ballanced"', 'models_dir = "models"',
+        'output_dir = "file/out"', 'attention = "sage"', 'vae_tile = 100', 'frontend = "models"',
+        '[presets.mine]', 'sampler = "eulr"', 'scheduler = "karas"', 'attention = "flash"', 'width = 100',
+        '[presets.quality]', 'steps = 40']))
+    done = run(tmp_path, "config", "check")
+    lines = done.stderr.splitlines()
+    assert done.returncode == 2 and len(lines) == 9, done
+    for wanted in (("hearth.toml:3: pictures.default_preset 'ballanced'", "did you mean 'balanced'?"),
+                   ("hearth.toml:5: pictures.output_dir", "is no folder"),
+                   ("hearth.toml:6: pictures.attention 'sage'", "auto, tiled, exact"),
+                   ("hearth.toml:7: pictures.vae_tile '100'", "a multiple of 32"),
+                   ("hearth.toml:8: pictures.frontend", "no index.html"),
+                   ("hearth.toml:10: presets.\"mine\".sampler 'eulr'", "did you mean 'euler'?"),
+                   ("hearth.toml:11: presets.\"mine\".scheduler 'karas'", "did you mean 'karras'?"),
+                   ("hearth.toml:12: presets.\"mine\".attention 'flash'", "auto, tiled, exact"),
+                   ("hearth.toml:13: presets.\"mine\".width '100'", "multiple of 8")):
+        assert any(all(part in line for part in wanted) for line in lines), (wanted, lines)
+
+
+def test_config_check_looks_for_the_picture_model(tmp_path):
+    (tmp_path / "models/checkpoints").mkdir(parents=True)
+    (tmp_path / "models/checkpoints/sdxl-base.safetensors").write_bytes(b"")
+    (tmp_path / "hearth.toml").write_text('[pictures]\nmodels_dir = "models"\ndefault_model = "sdxl-bse"\n')
+    done = run(tmp_path, "config", "check")
+    assert done.returncode == 2 and "hearth.toml:3: pictures.default_model 'sdxl-bse'" in done.stderr, done
+    assert "did you mean 'sdxl-base.safetensors'?" in done.stderr
+    (tmp_path / "hearth.toml").write_text('[pictures]\nmodels_dir = "models"\ndefault_model = "sdxl-base"\n')
+    assert run(tmp_path, "config", "check").returncode == 0
+    (tmp_path / "hearth.toml").write_text('[pictures]\ncomfyui_dir = "nowhere"\nextra_model_paths = "none.yaml"\n')
+    done = run(tmp_path, "config", "check")
+    assert "comfyui_dir" in done.stderr and "extra_model_paths" in done.stderr and done.returncode == 2, done
+
+
 def test_config_get_prints_one_value_as_it_is(tmp_path):
     (tmp_path / "hearth.toml").write_text('[server]\nport = 9000\n')
     (tmp_path / ".env").write_text("HEARTH_SERVER_API_KEY=very-secret\n")
@@ -338,6 +378,31 @@ def test_bench_prints_json_with_figures(store):
     assert result["prefill_tps"] > 1 and result["decode_tps"] > 1
     assert result["peak_rss_bytes"] > result["weights_bytes"] > 80e6 and result["state_bytes"] > 0
     assert 0 < result["load_s"] < result["first_token_s"]
+
+
+def test_bench_of_loading_alone(store):
+    done = run(store, "bench", "llm", "-m", "tiny", "--load-only", "--json", "--device", "cpu", "--threads", "1")
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert result["peak_rss_bytes"] > result["weights_bytes"] > 80e6 and result["read_bytes"] > 80e6
+    assert 0 < result["read_s"] <= result["load_s"] and "decode_tps" not in result
+
+
+def test_bench_of_a_disk(store):
+    done = run(store, "bench", "disk", model_file("smollm2"), "--dd", "--json", "--depth", "8", "--block", "1MiB")
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert result["bytes"] == model_file("smollm2").stat().st_size and result["block_bytes"] == 1 << 20
+    assert result["gib_per_s"] == pytest.approx(result["bytes"] / result["seconds"] / 2**30)
+    assert result["dd_gib_per_s"] > 0 and result["depth"] == 8
+    shown = run(store, "bench", "disk", model_file("smollm2"))
+    assert re.search(r"^\d+\.\d\d GiB/s  9\d\.\d MiB in [\d.]+ s, .*, 32 reads of 4\.0+ MiB at once$", shown.stdout,
+                     re.M), shown.stdout
+    for words, said in ((["--block", "5000"], "4 KiB"), (["--depth", "0"], "--depth")):
+        refused = run(store, "bench", "disk", model_file("smollm2"), *words)
+        assert refused.returncode == 2 and said in refused.stderr, refused
+    missing = run(store, "bench", "disk", "nobody.gguf")
+    assert missing.returncode == 1 and "nobody.gguf" in missing.stderr, missing
 
 
 def test_bench_prints_a_table(store):

@@ -1,4 +1,5 @@
-"""hearth imagine and hearth workflow over tiny random checkpoints: files, seeds, batches that go on, and what is refused."""
+"""hearth imagine and hearth workflow over tiny random checkpoints: files, seeds, batches that go on, and what is
+refused."""
 import io
 import json
 import os
@@ -90,7 +91,8 @@ def test_a_batch_goes_on_where_it_was(tmp_path, checkpoints):
 
 
 def test_stopping_leaves_nothing_behind(tmp_path, checkpoints):
-    words = [program(), "imagine", "a fox", "-m", checkpoints / "sd1.safetensors", "--size", "256x256", "--steps", "10000"]
+    words = [program(), "imagine", "a fox", "-m", checkpoints / "sd1.safetensors", "--size", "256x256",
+             "--steps", "10000"]
     running = subprocess.Popen(words, cwd=tmp_path, env=environment(tmp_path), stderr=subprocess.PIPE, text=True)
     assert until(lambda: any(tmp_path.glob(".hearth-*")))
     running.send_signal(signal.SIGINT)
@@ -99,11 +101,72 @@ def test_stopping_leaves_nothing_behind(tmp_path, checkpoints):
     assert not any(tmp_path.glob("*.png")) and not any(tmp_path.glob(".hearth-*"))
 
 
+def test_how_a_picture_is_computed_can_be_chosen(tmp_path, checkpoints):
+    """None of it changes more of a picture than rounding does; what ComfyUI's own nodes can say stays in them."""
+    def draw(name, *words):
+        done = imagine(tmp_path, checkpoints, "a fox", "--seed", 1, "-o", f"{name}.png", *words)
+        assert done.returncode == 0, done.stderr
+        prompt = json.loads(Image.open(tmp_path / f"{name}.png").text["prompt"])
+        return pixels(tmp_path / f"{name}.png"), {node["class_type"] for node in prompt.values()}
+
+    plain, nodes = draw("plain")
+    assert "HearthComputeOptions" not in nodes
+    for name, words in (("half", ("--precision", "bf16")), ("exact", ("--attention", "exact"))):
+        other, nodes = draw(name, *words)
+        assert "HearthComputeOptions" in nodes and abs(other - plain).mean() < 1, name
+    _, nodes = draw("tiled", "--vae-tile", 64)
+    assert "VAEDecodeTiled" in nodes and "HearthComputeOptions" not in nodes
+    whole, _ = draw("whole", "--vae-tiling", "off", "--vae-slicing", "off")
+    assert numpy.array_equal(whole, plain)
+
+
+def test_the_configuration_says_how_pictures_are_computed(tmp_path, checkpoints):
+    def draw():
+        return imagine(tmp_path, checkpoints, "a fox", "--seed", 1, "-o", "a.png")
+
+    (tmp_path / "hearth.toml").write_text('[presets.balanced]\nprecision = "bf16"\nvae_slicing = false\n')
+    assert draw().returncode == 0
+    prompt = json.loads(Image.open(tmp_path / "a.png").text["prompt"])
+    asked = next(node["inputs"] for node in prompt.values() if node["class_type"] == "HearthComputeOptions")
+    assert (asked["precision"], asked["attention"], asked["vae_slicing"]) == ("bf16", "default", "off")
+    (tmp_path / "hearth.toml").write_text('[pictures]\nprecision = "bf16"\n')
+    assert draw().returncode == 0
+    assert "HearthComputeOptions" not in Image.open(tmp_path / "a.png").text["prompt"]
+    (tmp_path / "hearth.toml").write_text('[pictures]\nattention = "sage"\n')
+    refused = draw()
+    assert refused.returncode != 0 and "auto, tiled, exact" in refused.stderr
+
+
+def test_a_grid_of_how_and_a_batch_without_a_seed_go_on(tmp_path, checkpoints):
+    words = ("a fox", "--grid", "precision=auto,bf16", "--grid", "attention=tiled,exact", "--out", "out", "-q")
+    assert "4 pictures in out, 4 of them new" in imagine(tmp_path, checkpoints, *words).stdout
+    assert "4 pictures in out, 0 of them new" in imagine(tmp_path, checkpoints, *words).stdout
+    lines = [json.loads(line) for line in (tmp_path / "out/manifest.jsonl").read_text().splitlines()]
+    assert [(line["precision"], line["attention"]) for line in lines] == [
+        ("auto", "tiled"), ("auto", "exact"), ("bf16", "tiled"), ("bf16", "exact")]
+
+
+def test_a_wrong_line_of_a_list_is_found_before_anything_is_drawn(tmp_path, checkpoints):
+    (tmp_path / "prompts.jsonl").write_text('{"prompt": "a fox"}\n{"prompt": "a hen", "sampler": "eulr"}\n')
+    done = imagine(tmp_path, checkpoints, "--from", "prompts.jsonl", "--out", "out")
+    assert done.returncode == 2 and "did you mean 'euler'?" in done.stderr, done.stderr
+    assert not any((tmp_path / "out").glob("*.png"))
+
+
 @pytest.mark.parametrize("words, wanted", [
     (("a fox", "-m", "nothing"), "nothing"),
     (("a fox", "--preset", "nothing"), "there are balanced, batch, quality"),
     (("a fox", "--size", "big"), "WIDTHxHEIGHT"),
-    (("a fox", "--sampler", "nothing"), "Value not in list"),
+    (("a fox", "--sampler", "euler_ancestal"), "did you mean 'euler_ancestral'?"),
+    (("a fox", "--scheduler", "nothing"), "no scheduler 'nothing'"),
+    (("a fox", "--precision", "fp8"), "wanted one of auto, fp32, fp16, bf16"),
+    (("a fox", "--attention", "sage"), "no attention 'sage' on the CPU; wanted one of auto, tiled, exact"),
+    (("a fox", "--vae-slicing", "maybe"), "wanted on or off"),
+    (("a fox", "--vae-tiling", "maybe"), "wanted one of auto, on, off"),
+    (("a fox", "--vae-tile", "100"), "a multiple of 32 from 64 to 4096"),
+    (("a fox", "--seeds", "1", "--out", "o", "-o", "x.png"), "leave it out"),
+    (("a fox", "--batch", "2", "--seeds", "1", "--out", "o"), "--seeds"),
+    (("a fox", "--grid", "steps=2", "--grid", "sampler=euler,eule", "--out", "o"), "did you mean 'euler'?"),
     (("a fox", "--init", "nothing.png"), "no such file"),
     (("a fox", "--seeds", "1..3"), "--out"),
     (("a fox", "--seeds", "3..1", "--out", "o"), "below the first"),
@@ -142,7 +205,8 @@ def test_workflows_are_checked_and_run(tmp_path, checkpoints):
     (flows / "broken.json").write_text("{")
     done = run(tmp_path, "workflow", "check", "flows")
     assert done.returncode == 1
-    said = {pathlib.Path(line.split(":")[0]).name: line for line in done.stdout.splitlines() if not line.startswith(" ")}
+    said = {pathlib.Path(line.split(":")[0]).name: line for line in done.stdout.splitlines()
+            if not line.startswith(" ")}
     assert said["good.json"].endswith(": ok") and sum(line.endswith("cannot run") for line in said.values()) == 4
     for words in ("none.safetensors", "IPAdapterAdvanced", "ComfyUI_IPAdapter_plus", "Export (API)"):
         assert words in done.stdout, done.stdout
@@ -151,3 +215,21 @@ def test_workflows_are_checked_and_run(tmp_path, checkpoints):
     assert done.returncode == 0 and done.stdout.strip().endswith("W_00001_.png"), done.stderr
     assert Image.open(done.stdout.strip()).format == "PNG"
     assert run(tmp_path, "workflow", "run", "flows/missing.json").returncode == 1
+
+
+def test_a_file_that_cannot_run_does_not_keep_the_others_from_running(tmp_path, checkpoints):
+    (tmp_path / "hearth.toml").write_text(f'[pictures]\nmodels_dir = "{tmp_path}/m"\n')
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m/checkpoints").symlink_to(checkpoints)
+    flows = tmp_path / "flows"
+    flows.mkdir()
+    (flows / "a-broken.json").write_text("{")
+    (flows / "b-editor.json").write_text('{"nodes": [], "links": []}')
+    (flows / "c-list.json").write_text("[1, 2]")
+    (flows / "d-missing.json").write_text(workflow("none.safetensors"))
+    (flows / "e-good.json").write_text(workflow("sd1.safetensors"))
+    done = run(tmp_path, "workflow", "run", "-q", "flows")
+    assert done.returncode == 1
+    assert [pathlib.Path(line).name for line in done.stdout.splitlines()] == ["W_00001_.png"], done.stderr
+    said = {line.split(":")[0] for line in done.stderr.splitlines() if line.startswith("flows/")}
+    assert said == {f"flows/{name}.json" for name in ("a-broken", "b-editor", "c-list", "d-missing")}

@@ -8,7 +8,8 @@ from hearth_process import COMPLETIONS, Hearth, model_file, profile
 
 
 def with_metadata(source, target, **floats):
-    """A copy of a GGUF file with further float32 metadata in front. The tensors stay aligned: the last key is filled up."""
+    """A copy of a GGUF file with further float32 metadata in front. The last key is filled up, so that the tensors stay
+    aligned."""
     data = source.read_bytes()
     magic, version, n_tensors, n_values = struct.unpack_from("<IIQQ", data)
 

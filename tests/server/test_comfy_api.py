@@ -8,9 +8,8 @@ import uuid
 import pytest
 from PIL import Image
 
-from fake_comfy import DEFAULT, FakeComfy, node, run, types, wait_quiet
-
-MODERN = {"supports_preview_metadata": True}
+from comfy_client import MODERN, node, run, types, wait_quiet
+from fake_comfy import DEFAULT, FakeComfy
 
 
 @pytest.fixture(scope="module")
@@ -95,9 +94,11 @@ def test_previews_by_what_the_client_takes(server):
     assert len(previews) == 3 and not any(frame[0] == 1 for frame in modern)
     assert previews[0][1]["node_id"] == "3" and previews[0][1]["image_type"] == "image/jpeg"
     assert Image.open(io.BytesIO(previews[0][2])).size == (16, 16)
-    _, plain = run(server, DEFAULT)
-    assert len([frame for frame in plain if frame[0] == 1 and frame[1] == 1]) == 3
-    assert not any(frame[0] == 4 for frame in plain)
+    _, asked = run(server, DEFAULT, extra_data={"preview_method": "auto"})
+    assert len([frame for frame in asked if frame[0] == 1 and frame[1] == 1]) == 3
+    assert not any(frame[0] == 4 for frame in asked)
+    _, plain = run(server, DEFAULT)  # takes every binary frame for a result
+    assert all(isinstance(frame[0], str) for frame in plain)
 
 
 def test_a_script_with_urllib(server):

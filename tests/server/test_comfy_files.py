@@ -86,7 +86,8 @@ def test_models(server):
     header = json.dumps({"__metadata__": {"modelspec.title": "tiny"}}).encode()
     (folder / "tiny.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
     (folder / "bad.safetensors").write_bytes(b"\xff" * 8)
-    (folder / "tiny.preview.png").write_bytes(b"png")
+    (folder / "tiny.preview.png").write_bytes(png(size=(6, 3)))
+    (folder / "bad.png").write_bytes(b"no picture")
     (folder / "notes.txt").write_text("no model")
     assert "checkpoints" in server.get("/models") and "loras" in server.get("/api/models")
     assert server.get("/models/checkpoints") == ["sub/bad.safetensors", "sub/tiny.safetensors"]
@@ -95,7 +96,10 @@ def test_models(server):
     assert ".safetensors" in kinds["checkpoints"]["extensions"] and "configs" not in kinds
     entry = server.get("/api/experiment/models/checkpoints")[1]
     assert entry["name"] == "sub/tiny.safetensors" and entry["pathIndex"] == 0 and entry["size"] == 8 + len(header)
-    assert server.request("GET", "/experiment/models/preview/checkpoints/0/sub/tiny.safetensors")[0] == 200
+    status, headers, body = server.request("GET", "/experiment/models/preview/checkpoints/0/sub/tiny.safetensors")
+    assert status == 200 and headers["content-type"] == "image/webp"
+    assert Image.open(io.BytesIO(body)).format == "WEBP" and Image.open(io.BytesIO(body)).size == (6, 3)
+    assert server.request("GET", "/experiment/models/preview/checkpoints/0/sub/bad.safetensors")[0] == 404
     assert server.request("GET", "/experiment/models/preview/checkpoints/0/..%2f..%2fx.safetensors")[0] == 403
     name = urllib.parse.quote("sub/tiny.safetensors")
     assert server.get(f"/view_metadata/checkpoints?filename={name}") == {"modelspec.title": "tiny"}

@@ -7,7 +7,8 @@ import time
 import pytest
 from PIL import Image
 
-from fake_comfy import DEFAULT, FakeComfy, node, run, types, wait_quiet
+from comfy_client import node, run, types, wait_quiet
+from fake_comfy import DEFAULT, FakeComfy
 
 
 @pytest.fixture(scope="module")

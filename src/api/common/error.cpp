@@ -62,6 +62,7 @@ ApiError to_api_error(const Error& error, std::string_view param) {
   out.message = error.message();
   out.param = param;
   out.retry_after_s = mapping.retry_after_s;
+  if (error.details()) out.details = *error.details();
   return out;
 }
 
@@ -76,12 +77,14 @@ ApiError http_error(int status, std::string message) {
 }
 
 Value error_envelope(const ApiError& error) {
-  return Value::object({{"error", Value::object({
-                                      {"message", error.message},
-                                      {"type", error.type},
-                                      {"param", error.param.empty() ? Value() : Value(error.param)},
-                                      {"code", error.code.empty() ? Value() : Value(error.code)},
-                                  })}});
+  Value inner = Value::object({
+      {"message", error.message},
+      {"type", error.type},
+      {"param", error.param.empty() ? Value() : Value(error.param)},
+      {"code", error.code.empty() ? Value() : Value(error.code)},
+  });
+  if (!error.details.is_null()) inner.set("details", error.details);
+  return Value::object({{"error", std::move(inner)}});
 }
 
 }  // namespace hearth::api

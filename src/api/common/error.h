@@ -1,5 +1,6 @@
 // The one place where an Error becomes an HTTP status and the error envelope that OpenAI clients read:
 //   {"error": {"message", "type", "param", "code"}}
+// A refusal that has numbers carries them as "details" beside these.
 // Pure functions; no state.
 #pragma once
 #include <string>
@@ -17,6 +18,7 @@ struct ApiError {
   std::string message;
   std::string param;      // the field to blame; empty: none
   int retry_after_s = 0;  // > 0: sent as Retry-After
+  Value details{};        // null: none
 };
 
 /// Status, type and code of an error that work for a client returned. `param` names the field it is about.

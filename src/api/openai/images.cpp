@@ -24,8 +24,9 @@ Result<void> set_size(ImageCall& call, const Value& v) {
   const auto second = has_x ? std::from_chars(first.ptr + 1, end, height) : first;
   const bool is_size = has_x && second.ec == std::errc() && second.ptr == end;
   if (!is_size || width < 16 || height < 16 || width > kMaxSide || height > kMaxSide) {
-    return unexpected(Code::kInvalidArgument, fmt::format("'size' is '{}': expected auto or WIDTHxHEIGHT, 16 to {} pixels "
-                                                          "a side, such as 1024x1024", text, kMaxSide));
+    return unexpected(Code::kInvalidArgument,
+                      fmt::format("'size' is '{}': expected auto or WIDTHxHEIGHT, 16 to {} pixels a side, such as "
+                                  "1024x1024", text, kMaxSide));
   }
   call.width = width;
   call.height = height;
@@ -61,7 +62,8 @@ Result<void> set_stream(ImageCall&, const Value& v) {
 }
 
 Result<void> set_seed(ImageCall& call, const Value& v) {
-  if (v.is_integer() && (v.kind() == Value::Kind::kUint || v.as_int() >= 0)) return call.seed = v.as_uint(), Result<void>();
+  const bool is_seed = v.is_integer() && (v.kind() == Value::Kind::kUint || v.as_int() >= 0);
+  if (is_seed) return call.seed = v.as_uint(), Result<void>();
   return unexpected(Code::kInvalidArgument, "'seed' must be a whole number from 0 to 18446744073709551615");
 }
 
@@ -75,32 +77,52 @@ Result<void> set_whole(ImageCall& call, const Value& v) {
 }
 
 const ImageField kFields[] = {
-    {{.name = "prompt", .kind = FieldKind::kString, .help = "what to draw", .is_required = true}, set_text<&ImageCall::prompt>},
-    {{.name = "model", .kind = FieldKind::kString, .help = "a checkpoint of GET /models/checkpoints", .fallback = "pictures.default_model"},
+    {{.name = "prompt", .kind = FieldKind::kString, .help = "what to draw", .is_required = true},
+     set_text<&ImageCall::prompt>},
+    {{.name = "model", .kind = FieldKind::kString, .help = "a checkpoint of GET /models/checkpoints",
+      .fallback = "pictures.default_model"},
      set_text<&ImageCall::model>},
-    {{.name = "n", .kind = FieldKind::kInteger, .help = "pictures, drawn together", .fallback = "1", .min = 1, .max = 64},
+    {{.name = "n", .kind = FieldKind::kInteger, .help = "pictures, drawn together", .fallback = "1", .min = 1,
+      .max = 64},
      set_whole<&ImageCall::count>},
-    {{.name = "size", .kind = FieldKind::kString, .help = "WIDTHxHEIGHT in pixels, or auto", .fallback = "auto: the model's own"}, set_size},
-    {{.name = "response_format", .kind = FieldKind::kString, .help = "b64_json, or url: an address below /view", .fallback = "b64_json"},
+    {{.name = "size", .kind = FieldKind::kString, .help = "WIDTHxHEIGHT in pixels, or auto",
+      .fallback = "auto: the model's own"},
+     set_size},
+    {{.name = "response_format", .kind = FieldKind::kString, .help = "b64_json, or url: an address below /view",
+      .fallback = "b64_json"},
      set_response_format},
-    {{.name = "output_format", .kind = FieldKind::kString, .help = "png, jpeg or webp", .fallback = "png"}, set_output_format},
-    {{.name = "output_compression", .kind = FieldKind::kInteger, .help = "quality of jpeg and webp", .fallback = "90", .min = 0, .max = 100},
+    {{.name = "output_format", .kind = FieldKind::kString, .help = "png, jpeg or webp", .fallback = "png"},
+     set_output_format},
+    {{.name = "output_compression", .kind = FieldKind::kInteger, .help = "quality of jpeg and webp",
+      .fallback = "90", .min = 0, .max = 100},
      set_whole<&ImageCall::quality>},
-    {{.name = "background", .kind = FieldKind::kString, .help = "auto or opaque; transparent is refused", .fallback = "auto"}, set_background},
-    {{.name = "stream", .kind = FieldKind::kBool, .help = "true is refused: progress is told over /ws", .fallback = "false"}, set_stream},
+    {{.name = "background", .kind = FieldKind::kString, .help = "auto or opaque; transparent is refused",
+      .fallback = "auto"},
+     set_background},
+    {{.name = "stream", .kind = FieldKind::kBool, .help = "true is refused: progress is told over /ws",
+      .fallback = "false"},
+     set_stream},
     {{.name = "quality", .kind = FieldKind::kString, .help = "accepted and ignored; use steps or preset"}},
     {{.name = "style", .kind = FieldKind::kString, .help = "accepted and ignored"}},
     {{.name = "moderation", .kind = FieldKind::kString, .help = "accepted and ignored"}},
     {{.name = "user", .kind = FieldKind::kString, .help = "accepted and ignored"}},
-    {{.name = "negative_prompt", .kind = FieldKind::kString, .help = "what not to draw", .fallback = "the preset's"}, set_text<&ImageCall::negative>},
-    {{.name = "preset", .kind = FieldKind::kString, .help = "one of [presets]", .fallback = "pictures.default_preset"}, set_text<&ImageCall::preset>},
-    {{.name = "seed", .kind = FieldKind::kAny, .help = "same seed, same picture", .fallback = "a random one, told in the answer"}, set_seed},
-    {{.name = "steps", .kind = FieldKind::kInteger, .help = "denoising steps", .fallback = "the preset's", .min = 1, .max = 10000},
+    {{.name = "negative_prompt", .kind = FieldKind::kString, .help = "what not to draw", .fallback = "the preset's"},
+     set_text<&ImageCall::negative>},
+    {{.name = "preset", .kind = FieldKind::kString, .help = "one of [presets]", .fallback = "pictures.default_preset"},
+     set_text<&ImageCall::preset>},
+    {{.name = "seed", .kind = FieldKind::kAny, .help = "same seed, same picture",
+      .fallback = "a random one, told in the answer"},
+     set_seed},
+    {{.name = "steps", .kind = FieldKind::kInteger, .help = "denoising steps", .fallback = "the preset's", .min = 1,
+      .max = 10000},
      [](ImageCall& c, const Value& v) { return c.steps = v.as_int(), Result<void>(); }},
-    {{.name = "cfg", .kind = FieldKind::kNumber, .help = "guidance scale", .fallback = "the preset's", .min = 0, .max = 100},
+    {{.name = "cfg", .kind = FieldKind::kNumber, .help = "guidance scale", .fallback = "the preset's", .min = 0,
+      .max = 100},
      [](ImageCall& c, const Value& v) { return c.cfg = v.as_double(), Result<void>(); }},
-    {{.name = "sampler", .kind = FieldKind::kString, .help = "as ComfyUI names it", .fallback = "the preset's"}, set_text<&ImageCall::sampler>},
-    {{.name = "scheduler", .kind = FieldKind::kString, .help = "as ComfyUI names it", .fallback = "the preset's"}, set_text<&ImageCall::scheduler>},
+    {{.name = "sampler", .kind = FieldKind::kString, .help = "as ComfyUI names it", .fallback = "the preset's"},
+     set_text<&ImageCall::sampler>},
+    {{.name = "scheduler", .kind = FieldKind::kString, .help = "as ComfyUI names it", .fallback = "the preset's"},
+     set_text<&ImageCall::scheduler>},
 };
 
 }  // namespace
@@ -119,18 +141,6 @@ Value image_reply(int64_t created_s, const std::vector<ImageItem>& images, uint6
     data.push(image.url.empty() ? Value::object({{"b64_json", image.base64}}) : Value::object({{"url", image.url}}));
   }
   return Value::object({{"created", created_s}, {"data", std::move(data)}, {"seed", seed}});
-}
-
-std::string to_base64(std::string_view bytes) {
-  constexpr std::string_view kAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string out;
-  out.reserve((bytes.size() + 2) / 3 * 4);
-  for (size_t i = 0; i < bytes.size(); i += 3) {
-    uint32_t word = 0;
-    for (size_t k = 0; k < 3; ++k) word = word << 8 | (i + k < bytes.size() ? static_cast<uint8_t>(bytes[i + k]) : 0);
-    for (size_t k = 0; k < 4; ++k) out += k <= bytes.size() - i ? kAlphabet[word >> (18 - 6 * k) & 63] : '=';
-  }
-  return out;
 }
 
 std::string render_image_fields() {

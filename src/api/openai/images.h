@@ -33,8 +33,6 @@ struct ImageItem {
 };
 Value image_reply(int64_t created_s, const std::vector<ImageItem>& images, uint64_t seed);
 
-std::string to_base64(std::string_view bytes);
-
 /// Documentation of the fields, the table of docs/api.md.
 std::string render_image_fields();
 

@@ -53,14 +53,5 @@ TEST(ImageCall, RepliesAsOpenAiDoes) {
   EXPECT_EQ(json::write(reply), R"({"created":17,"data":[{"b64_json":"AA=="},{"url":"/view?x"}],"seed":5})");
 }
 
-TEST(ImageCall, Base64) {
-  EXPECT_EQ(to_base64(""), "");
-  EXPECT_EQ(to_base64("f"), "Zg==");
-  EXPECT_EQ(to_base64("fo"), "Zm8=");
-  EXPECT_EQ(to_base64("foo"), "Zm9v");
-  EXPECT_EQ(to_base64("foobar"), "Zm9vYmFy");
-  EXPECT_EQ(to_base64(std::string("\xff\x00\xfe", 3)), "/wD+");
-}
-
 }  // namespace
 }  // namespace hearth::openai

@@ -114,6 +114,9 @@ const DraftField kShared[] = {
     {{.name = "logit_bias", .kind = FieldKind::kObject, .help = "token id -> -100 to 100, added to its logit; at most "
       "1024 entries", .fallback = "none"},
      set_logit_bias},
+    {{.name = "keep_alive", .kind = FieldKind::kNumber, .help = "extension: seconds the model stays in memory after "
+      "this; negative: until asked to go", .fallback = "the model's", .min = -1, .max = 1e9},
+     [](Draft& d, const Value& v) { return d.call.generate.keep_alive_s = v.as_double(), Result<void>(); }},
     {{.name = "top_k", .kind = FieldKind::kInteger, .help = "extension: keep the k likeliest; 0 or -1 is off",
       .fallback = "the model's", .min = -1, .max = 1e6},
      set_top_k},

@@ -1,9 +1,8 @@
 // Paths, ranges, uploads and user files on a real folder.
-#include <unistd.h>
-
 #include <gtest/gtest.h>
 
 #include "core/base/files.h"
+#include "core/testing/temp_folder.h"
 #include "formats/json/json.h"
 #include "server/files/contained_path.h"
 #include "server/files/file_reply.h"
@@ -14,17 +13,16 @@
 namespace hearth::server {
 namespace {
 
-class FilesTest : public testing::Test {
+class FilesTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    std::string pattern = testing::TempDir() + "hearth_files_XXXXXX";
-    top_ = fs::canonical(::mkdtemp(pattern.data()));
+    top_ = fs::canonical(folder_.path());
     root_ = top_ / "root";
     fs::create_directories(root_ / "sub");
     ASSERT_TRUE(write_text(root_ / "a.txt", "0123456789"));
     ASSERT_TRUE(write_text(top_ / "secret.txt", "secret"));
   }
-  void TearDown() override { fs::remove_all(top_); }
+  hearth::testing::TempFolder folder_;
   fs::path top_, root_;
 };
 

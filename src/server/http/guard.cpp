@@ -44,8 +44,8 @@ std::string without_default_port(std::string_view authority) {
   return out;
 }
 
-// Pictures, WebSockets and foreign frontends of a page cannot send headers of their own; a cookie goes by itself, and the
-// checks of origin keep other sites from using it.
+// Pictures, WebSockets and foreign frontends of a page cannot send headers of their own; a cookie goes by itself, and
+// the checks of origin keep other sites from using it.
 std::string cookie_key(const Headers& headers) {
   std::string_view rest = find_header(headers, "cookie");
   constexpr std::string_view kName = "hearth_key=";

@@ -1,4 +1,4 @@
-// HTTP/1.1 behind an interface that names no library (Boost.Beast lives in http_server.cpp).
+// HTTP/1.1 behind an interface that names no library (Boost stays inside this folder and server/websocket).
 //
 // One network thread owns every connection; a few worker threads run the handlers, so a handler may parse a large body
 // but must not wait for a model. It answers through its ResponseWriter, at once or later, from any thread.

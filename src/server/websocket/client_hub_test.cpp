@@ -92,6 +92,7 @@ TEST_F(ClientHubTest, PreviewsGoOutAsTheOwnerTakesThem) {
   const workflow::Step step{Value::object(), Value::object(), &preview};
   for (const char* client : {"plain", "modern"}) {
     RunningJob job{.id = "x", .client_id = client};
+    if (client == std::string_view("plain")) job.extra_data = Value::object({{"preview_method", "auto"}});
     events.job_begins(job).send_step(step);
     events.job_ended(job);
   }
@@ -100,6 +101,25 @@ TEST_F(ClientHubTest, PreviewsGoOutAsTheOwnerTakesThem) {
   EXPECT_EQ(*plain->heard[3].bytes, std::string("\0\0\0\1\0\0\0\1JPEG", 12));
   EXPECT_EQ(*modern->heard[3].bytes, std::string("\0\0\0\4\0\0\0\x0f{\"node_id\":\"3\"}JPEG", 27));
   EXPECT_TRUE(plain->heard[3].may_be_lost);
+}
+
+// Clients that gather binary frames as results must not find previews among them.
+TEST_F(ClientHubTest, PlainClientsGetPreviewsOnlyWhenTheyAsk) {
+  LogRing logs([](const Value&) {});
+  ComfyEvents events(hub_, logs);
+  auto socket = std::make_shared<FakeSocket>();
+  admit("clientId=plain", socket);
+  const workflow::PreviewImage preview{"image/jpeg", "JPEG", Value::object()},
+      picture{"image/png", "PNG", Value::object()};
+  for (const char* method : {"", "default", "none"}) {
+    RunningJob job{.id = "x", .client_id = "plain", .extra_data = Value::object({{"preview_method", method}})};
+    events.job_begins(job).send_step({Value::object(), Value::object(), &preview});
+  }
+  RunningJob job{.id = "x", .client_id = "plain"};
+  events.job_begins(job).send_step({Value::object(), Value::object(), &preview});
+  EXPECT_EQ(socket->types().find("binary"), std::string::npos) << socket->types();
+  events.job_begins(job).send_step({Value::object(), Value::object(), &picture});
+  EXPECT_TRUE(socket->types().ends_with("progress_state progress binary1")) << socket->types();
 }
 
 TEST_F(ClientHubTest, WithoutAnOwnerOnlyInterruptionsAreForAll) {

@@ -1,0 +1,25 @@
+// What stands behind the routes about memory: the program's governor and who gives way. Any thread.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "core/base/result.h"
+#include "governor/report.h"
+
+namespace hearth::server {
+
+class MemoryService {
+ public:
+  virtual ~MemoryService() = default;
+  virtual governor::Report report() = 0;
+  /// May a new request or job begin? kNoMemory with numbers while memory is short.
+  virtual Result<void> admit() = 0;
+  /// Unloads idle models, or only the one called `model`; caches too if `caches`. The bytes that came back.
+  virtual int64_t free(const std::string& model, bool caches) = 0;
+  /// Memory for another program, for which idle models leave; it is held until the handle goes. kNoMemory says what
+  /// stands in the way.
+  virtual Result<std::shared_ptr<void>> reserve(int64_t bytes, const std::string& name, int pid) = 0;
+};
+
+}  // namespace hearth::server
