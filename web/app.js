@@ -6,7 +6,8 @@ const el = id => document.getElementById(id);
 const PAGE_OF_PICTURES = 60;
 const SIZES = [["1024x1024", "1024 × 1024, SDXL"], ["832x1216", "832 × 1216, portrait"],
   ["1216x832", "1216 × 832, landscape"], ["1344x768", "1344 × 768, wide"], ["768x768", "768 × 768"],
-  ["512x512", "512 × 512, SD 1.5"], ["512x768", "512 × 768"], ["own", "own size"]];
+  ["512x512", "512 × 512, SD 1.5"], ["512x768", "512 × 768"], ["128x128", "128 × 128, icons"], ["own", "own size"]];
+const SPRITE = "sprite.safetensors";  // comes with the program and draws icons, whatever the family's size is
 const WHAT_A_NODE_DOES = {CheckpointLoaderSimple: "loading the model", CLIPTextEncode: "reading the prompt",
   KSampler: "drawing", KSamplerAdvanced: "drawing", SamplerCustom: "drawing", SamplerCustomAdvanced: "drawing",
   VAEDecode: "making pixels", VAEDecodeTiled: "making pixels", SaveImage: "saving", LoraLoader: "loading a LoRA"};
@@ -147,19 +148,22 @@ function formSettings() {
   return {prompt: el("prompt").value, negative: el("negative").value, model: el("model").value, width: +width,
     height: +height, seed: el("seed").value, steps: +el("steps").value, cfg: +el("cfg").value,
     sampler: el("sampler").value, scheduler: el("scheduler").value, batch: +el("batch").value,
-    count: +el("count").value};
+    count: +el("count").value, compute: state.presets.find(each => each.name === el("preset").value)?.compute};
 }
 
 function graphOf(s) {
   const node = (class_type, inputs, title) => ({class_type, inputs, _meta: {title: title || class_type}});
+  const from = s.compute ? "8" : "1";  // what a preset says of memory and attention
+  const compute = s.compute && {8: node("HearthComputeOptions",
+    {model: ["1", 0], clip: ["1", 1], vae: ["1", 2], ...s.compute})};
   return {
-    1: node("CheckpointLoaderSimple", {ckpt_name: s.model}),
-    2: node("CLIPTextEncode", {text: s.prompt, clip: ["1", 1]}, "Prompt"),
-    3: node("CLIPTextEncode", {text: s.negative, clip: ["1", 1]}, "Negative prompt"),
+    1: node("CheckpointLoaderSimple", {ckpt_name: s.model}), ...compute,
+    2: node("CLIPTextEncode", {text: s.prompt, clip: [from, 1]}, "Prompt"),
+    3: node("CLIPTextEncode", {text: s.negative, clip: [from, 1]}, "Negative prompt"),
     4: node("EmptyLatentImage", {width: s.width, height: s.height, batch_size: s.batch}),
-    5: node("KSampler", {model: ["1", 0], seed: wireSeed(s.seed), steps: s.steps, cfg: s.cfg, sampler_name: s.sampler,
+    5: node("KSampler", {model: [from, 0], seed: wireSeed(s.seed), steps: s.steps, cfg: s.cfg, sampler_name: s.sampler,
       scheduler: s.scheduler, positive: ["2", 0], negative: ["3", 0], latent_image: ["4", 0], denoise: 1}),
-    6: node("VAEDecode", {samples: ["5", 0], vae: ["1", 2]}),
+    6: node("VAEDecode", {samples: ["5", 0], vae: [from, 2]}),
     7: node("SaveImage", {images: ["6", 0], filename_prefix: "hearth"}),
   };
 }
@@ -213,6 +217,11 @@ function chooseSize(width, height) {
   el("width").value = width;
   el("height").value = height;
   el("own-size").hidden = el("size").value !== "own";
+}
+
+function useSizeOfModel() {
+  if (el("model").value === SPRITE) chooseSize(128, 128);
+  else if (el("size").value === "128x128") chooseSize(...SIZES[0][0].split("x"));
 }
 
 function usePreset() {
@@ -669,6 +678,7 @@ print(answer.choices[0].message.content)`;
 function listen() {
   el("draw").onsubmit = guarded(draw);
   el("draw").onchange = keepForm;
+  el("model").onchange = useSizeOfModel;
   el("preset").onchange = usePreset;
   el("size").onchange = () => { el("own-size").hidden = el("size").value !== "own"; };
   el("seed").oninput = () => { el("random").checked = false; };
@@ -723,6 +733,7 @@ async function start() {
     const first = state.presets.find(each => each.is_default) || state.presets.find(each => each.name === "balanced");
     el("preset").value = (first || state.presets[0])?.name;
     usePreset();
+    useSizeOfModel();
   }
   el("preset-note").textContent = state.presets.find(each => each.name === el("preset").value)?.note || "";
   connect();

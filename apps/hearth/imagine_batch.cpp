@@ -4,13 +4,17 @@
 #include <charconv>
 #include <filesystem>
 #include <map>
+#include <optional>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "core/base/error.h"
 #include "core/base/files.h"
+#include "core/base/nearest.h"
 #include "formats/image/picture.h"
 #include "formats/json/json.h"
+#include "runtime/diffuse/compute_options.h"
 
 namespace hearth::app {
 namespace {
@@ -27,14 +31,18 @@ template <class T>
 T parse_number(const std::string& name, const std::string& text, const char* wanted) {
   T value{};
   const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (failure != std::errc() || end != text.data() + text.size()) refuse(fmt::format("{} is '{}', wanted {}", name, text, wanted));
+  if (failure != std::errc() || end != text.data() + text.size()) {
+    refuse(fmt::format("{} is '{}', wanted {}", name, text, wanted));
+  }
   return value;
 }
 
 std::vector<std::string> split(const std::string& text, char at) {
   std::vector<std::string> parts;
   size_t begin = 0;
-  for (size_t end; (end = text.find(at, begin)) != text.npos; begin = end + 1) parts.push_back(text.substr(begin, end - begin));
+  for (size_t end; (end = text.find(at, begin)) != text.npos; begin = end + 1) {
+    parts.push_back(text.substr(begin, end - begin));
+  }
   parts.push_back(text.substr(begin));
   return parts;
 }
@@ -72,7 +80,8 @@ std::vector<PictureOptions> from_csv(const std::string& file, const std::string&
   std::vector<PictureOptions> out;
   for (size_t r = 1; r < rows.size(); ++r) {
     if (rows[r].size() > rows[0].size()) {
-      refuse(fmt::format("{}, record {}: {} fields, the first line names {}", file, r + 1, rows[r].size(), rows[0].size()));
+      refuse(fmt::format("{}, record {}: {} fields, the first line names {}", file, r + 1, rows[r].size(),
+                         rows[0].size()));
     }
     PictureOptions options = base;
     for (size_t i = 0; i < rows[r].size(); ++i) {
@@ -97,7 +106,8 @@ std::vector<PictureOptions> from_jsonl(const std::string& file, const std::strin
     if (line.find_first_not_of(" \t\r") == line.npos) continue;
     Result<Value> object = json::parse(line);
     if (!object || !object->is_object()) {
-      refuse(fmt::format("{}:{}: wanted one JSON object{}", file, number, object ? "" : ": " + object.error().message()));
+      refuse(
+          fmt::format("{}:{}: wanted one JSON object{}", file, number, object ? "" : ": " + object.error().message()));
     }
     PictureOptions options = base;
     try {
@@ -144,7 +154,27 @@ Value settings_of(const BatchItem& item) {
   return Value::object({{"file", item.file}, {"prompt", o.prompt}, {"negative", o.negative}, {"model", o.checkpoint},
                         {"width", o.width}, {"height", o.height}, {"steps", o.steps}, {"cfg", o.cfg},
                         {"sampler", o.sampler}, {"scheduler", o.scheduler}, {"seed", o.seed}, {"loras", loras},
-                        {"init", o.init}, {"mask", o.mask}, {"denoise", o.denoise}});
+                        {"init", o.init}, {"mask", o.mask}, {"denoise", o.denoise}, {"precision", o.precision},
+                        {"attention", o.attention}, {"vae_slicing", o.vae_slicing}, {"vae_tiling", o.vae_tiling},
+                        {"vae_tile", o.vae_tile}});
+}
+
+const std::vector<std::string>& setting_names() {
+  static const std::vector<std::string> names{
+      "prompt",    "negative",  "steps",       "cfg",        "sampler", "scheduler", "seed", "size", "width", "height",
+      "denoise",   "precision", "attention",   "vae_slicing", "vae_tiling", "vae_tile"};
+  return names;
+}
+
+std::string one_of(const std::string& name, const std::string& value, const std::vector<std::string>& wanted) {
+  if (std::find(wanted.begin(), wanted.end(), value) == wanted.end()) {
+    refuse(fmt::format("{} is '{}', wanted {}", name, value, fmt::join(wanted, " or ")));
+  }
+  return value;
+}
+
+std::optional<int64_t> tile_of(const PictureOptions& o) {
+  return o.vae_tile > 0 ? std::optional(o.vae_tile) : std::nullopt;
 }
 
 }  // namespace
@@ -159,6 +189,14 @@ void set_option(PictureOptions& o, const std::string& name, const std::string& v
   else if (name == "scheduler") o.scheduler = value;
   else if (name == "seed") o.seed = parse_number<uint64_t>(name, value, kWhole);
   else if (name == "denoise") o.denoise = parse_number<double>(name, value, "a number from 0 to 1");
+  else if (name == "precision") o.precision = value;
+  else if (name == "attention") o.attention = value;
+  else if (name == "vae_slicing") o.vae_slicing = one_of(name, value, {"on", "off"});
+  else if (name == "vae_tiling") o.vae_tiling = value;
+  else if (name == "vae_tile") {
+    o.vae_tile = parse_number<int64_t>(name, value, "a number of pixels");
+    if (o.vae_tiling.empty()) o.vae_tiling = "on";  // who says how large wants them
+  }
   else if (name == "width") o.width = parse_number<int64_t>(name, value, kWhole);
   else if (name == "height") o.height = parse_number<int64_t>(name, value, kWhole);
   else if (name == "size") {
@@ -167,9 +205,13 @@ void set_option(PictureOptions& o, const std::string& name, const std::string& v
     o.width = parse_number<int64_t>(name, sides.front(), "WIDTHxHEIGHT such as 1024x768");
     o.height = parse_number<int64_t>(name, sides.back(), "WIDTHxHEIGHT such as 1024x768");
   } else {
-    refuse(fmt::format("unknown setting '{}'; there are prompt, negative, steps, cfg, sampler, scheduler, seed, size, "
-                       "width, height, denoise", name));
+    const std::string nearest = nearest_name(name, setting_names());
+    refuse(fmt::format("unknown setting '{}'{}; there are {}", name,
+                       nearest.empty() ? "" : ", did you mean '" + nearest + "'?", fmt::join(setting_names(), ", ")));
   }
+  // What no node can be asked before it is too late.
+  diffuse::compute_options(diffuse::kPictureDevice, {.precision = o.precision, .attention = o.attention,
+                                                     .vae_tiling = o.vae_tiling, .vae_tile = tile_of(o)}).value();
 }
 
 std::vector<PictureOptions> read_prompts(const std::string& file, const PictureOptions& base) {
@@ -203,7 +245,9 @@ std::vector<uint64_t> parse_seeds(const std::string& text) {
 
 GridAxis parse_axis(const std::string& text) {
   const size_t equals = text.find('=');
-  if (equals == text.npos || equals == 0) refuse(fmt::format("--grid {}: wanted NAME=VALUE,VALUE such as steps=20,30", text));
+  if (equals == text.npos || equals == 0) {
+    refuse(fmt::format("--grid {}: wanted NAME=VALUE,VALUE such as steps=20,30", text));
+  }
   GridAxis axis{text.substr(0, equals), split(text.substr(equals + 1), ',')};
   PictureOptions probe;
   for (const std::string& value : axis.values) set_option(probe, axis.name, value);
@@ -284,7 +328,8 @@ void write_contact_sheet(const std::string& folder, const std::vector<BatchItem>
     if (!file) continue;
     const image::Picture picture = image::with_channels(image::decode(*file).picture, 3);
     const double scale = static_cast<double>(cell) / std::max(picture.width, picture.height);
-    const int width = std::max(1, static_cast<int>(picture.width * scale)), height = std::max(1, static_cast<int>(picture.height * scale));
+    const int width = std::max(1, static_cast<int>(picture.width * scale)),
+              height = std::max(1, static_cast<int>(picture.height * scale));
     const int left = i % columns * cell + (cell - width) / 2, top = i / columns * cell + (cell - height) / 2;
     for (int y = 0; y < height; ++y) {
       for (int x = 0; x < width; ++x) {

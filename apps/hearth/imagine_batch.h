@@ -24,7 +24,8 @@ std::vector<workflow::PictureOptions> read_prompts(const std::string& file, cons
 /// "1..8", "3", "1,5,9", "1..3,7".
 std::vector<uint64_t> parse_seeds(const std::string& text);
 
-/// "steps=20,30": one axis of a grid. Names as the flags: steps, cfg, sampler, scheduler, seed, size, denoise.
+/// "steps=20,30": one axis of a grid. Names as the flags: steps, cfg, sampler, scheduler, seed, size, denoise,
+/// precision, attention, vae_slicing, vae_tiling, vae_tile.
 struct GridAxis {
   std::string name;
   std::vector<std::string> values;

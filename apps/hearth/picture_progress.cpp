@@ -5,14 +5,17 @@
 #include <algorithm>
 #include <cstdlib>
 #include <iostream>
+#include <vector>
 
 #include <fmt/format.h>
 
-#include "api/openai/images.h"
+#include "core/base/base64.h"
 #include "core/base/units.h"
 
 namespace hearth::app {
 namespace {
+
+constexpr int kColumns = 48;  // of a picture drawn with blocks
 
 bool contains(const char* text, std::string_view part) {
   return text && std::string_view(text).find(part) != std::string_view::npos;
@@ -40,9 +43,59 @@ std::string draw_blocks(const image::Picture& picture, int columns, int& rows) {
   return out;
 }
 
+// The picture `height` pixels high in the 216 colours every sixel terminal has room for, six rows a band, each colour
+// of a band run by run.
+std::string draw_sixel(const image::Picture& picture, int height) {
+  constexpr int kLevels = 6, kColours = kLevels * kLevels * kLevels, kBand = 6;
+  const int width = std::max(1, picture.width * height / picture.height);
+  std::vector<int> colour(static_cast<size_t>(width * height));
+  for (int y = 0; y < height; ++y) {
+    for (int x = 0; x < width; ++x) {
+      const uint8_t* at = pixel(picture, x, y, width, height);
+      // Every second pixel is rounded up, every other down: neighbours mix to the colours in between.
+      const int nudge = (x + y) % 2 == 0 ? 13 : 38;
+      int index = 0;
+      for (int i = 0; i < 3; ++i) index = index * kLevels + std::min(kLevels - 1, (at[i] + nudge) / 51);
+      colour[static_cast<size_t>(y * width + x)] = index;
+    }
+  }
+  std::string out = fmt::format("\x1bP0;1q\"1;1;{};{}", width, height);
+  for (int i = 0; i < kColours; ++i) {
+    out += fmt::format("#{};2;{};{};{}", i, i / 36 * 20, i / 6 % 6 * 20, i % 6 * 20);
+  }
+  for (int top = 0; top < height; top += kBand) {
+    const int bottom = std::min(height, top + kBand);
+    std::vector<bool> is_used(kColours);
+    for (int i = top * width; i < bottom * width; ++i) {
+      is_used[static_cast<size_t>(colour[static_cast<size_t>(i)])] = true;
+    }
+    for (int c = 0; c < kColours; ++c) {
+      if (!is_used[static_cast<size_t>(c)]) continue;
+      out += fmt::format("#{}", c);
+      int run = 0;
+      char last = 0;
+      auto flush = [&] {
+        out += run > 3 ? fmt::format("!{}{}", run, last) : std::string(static_cast<size_t>(run), last);
+      };
+      for (int x = 0; x < width; ++x) {
+        int bits = 0;
+        for (int y = top; y < bottom; ++y) bits |= (colour[static_cast<size_t>(y * width + x)] == c) << (y - top);
+        const char sign = static_cast<char>('?' + bits);
+        if (sign != last) flush(), run = 0;
+        last = sign;
+        ++run;
+      }
+      flush();
+      out += '$';
+    }
+    out += '-';
+  }
+  return out + "\x1b\\\n";
+}
+
 std::string draw_kitty(const std::string& png) {
   constexpr size_t kPiece = 4096;  // bytes of base64 the protocol takes at once
-  const std::string text = openai::to_base64(png);
+  const std::string text = to_base64(png);
   std::string out;
   for (size_t i = 0; i < text.size(); i += kPiece) {
     const bool is_last = i + kPiece >= text.size();
@@ -62,6 +115,9 @@ TerminalPictures terminal_pictures() {
     return TerminalPictures::kKitty;
   }
   if (contains(program, "iTerm") || contains(program, "WezTerm")) return TerminalPictures::kIterm;
+  for (const char* sixel : {"foot", "mlterm", "contour", "yaft", "sixel"}) {
+    if (contains(term, sixel) || contains(program, sixel)) return TerminalPictures::kSixel;
+  }
   const char* colours = std::getenv("COLORTERM");
   return contains(colours, "truecolor") || contains(colours, "24bit") ? TerminalPictures::kBlocks
                                                                       : TerminalPictures::kNone;
@@ -73,9 +129,16 @@ std::string draw_in_terminal(const image::Picture& given, TerminalPictures how, 
   const image::Picture picture = image::with_channels(given, 3);
   if (how == TerminalPictures::kBlocks) return draw_blocks(picture, columns, rows);
   rows = 16;
+  // A row is at least this high: the picture may take less room than is set aside for it, never more.
+  constexpr int kRowPixels = 12;
+  if (how == TerminalPictures::kSixel) {
+    const std::string text = draw_sixel(picture, rows * kRowPixels);
+    std::string room(static_cast<size_t>(rows), '\n');
+    return room + fmt::format("\x1b[{}A\x1b" "7", rows) + text + fmt::format("\x1b" "8\x1b[{}B\r", rows);
+  }
   const std::string png = image::encode_png(picture);
   if (how == TerminalPictures::kKitty) return draw_kitty(png);
-  return fmt::format("\x1b]1337;File=inline=1;height={};size={}:{}\a\n", rows, png.size(), openai::to_base64(png));
+  return fmt::format("\x1b]1337;File=inline=1;height={};size={}:{}\a\n", rows, png.size(), to_base64(png));
 }
 
 PictureProgress::PictureProgress(TerminalPictures how, bool is_quiet)
@@ -109,16 +172,25 @@ void PictureProgress::send_step(const workflow::Step& step) {
   const int filled = static_cast<int>(kWidth * done / total);
   const double each = seconds / static_cast<double>(done);
   const std::string rate = each >= 1 ? fmt::format("{:.2f} s/step", each) : fmt::format("{:.1f} steps/s", 1 / each);
-  draw(fmt::format("[{}{}] {}/{}  {}, {} left", std::string(filled, '#'), std::string(kWidth - filled, '.'), done,
-                   total, rate, format_duration(each * static_cast<double>(total - done))),
+  const std::string left =
+      done < total ? fmt::format(", {} left", format_duration(each * static_cast<double>(total - done))) : "";
+  draw(fmt::format("[{}{}] {}/{}  {}{}", std::string(filled, '#'), std::string(kWidth - filled, '.'), done,
+                   total, rate, left),
        step.preview);
+}
+
+void PictureProgress::show(const image::Picture& picture) {
+  if (is_quiet_ || how_ == TerminalPictures::kNone) return;
+  std::string text = "\r\x1b[K";
+  if (rows_drawn_ > 0) text += fmt::format("\x1b[{}A", rows_drawn_);
+  std::cerr << text + draw_in_terminal(picture, how_, kColumns, rows_drawn_) << std::flush;
 }
 
 void PictureProgress::draw(const std::string& line, const workflow::PreviewImage* preview) {
   std::string text = "\r\x1b[K";
   if (preview && how_ != TerminalPictures::kNone) {
     if (rows_drawn_ > 0) text += fmt::format("\x1b[{}A", rows_drawn_);
-    text += draw_in_terminal(image::decode(preview->bytes).picture, how_, 48, rows_drawn_);
+    text += draw_in_terminal(image::decode(preview->bytes).picture, how_, kColumns, rows_drawn_);
   }
   std::cerr << text << line << std::flush;
 }

@@ -14,7 +14,7 @@
 namespace hearth::app {
 
 /// How a terminal shows a picture.
-enum class TerminalPictures { kNone, kBlocks, kKitty, kIterm };
+enum class TerminalPictures { kNone, kBlocks, kSixel, kKitty, kIterm };
 /// What this process's terminal can, by its environment; kNone when standard error is no terminal.
 TerminalPictures terminal_pictures();
 /// The text that draws `picture`, at most `columns` wide; "" for kNone. `rows` is how many lines it takes.
@@ -26,6 +26,9 @@ class PictureProgress final : public workflow::JobEvents {
 
   void send(std::string_view type, const Value& data) override;
   void send_step(const workflow::Step& step) override;
+
+  /// The finished picture in the place of the last preview.
+  void show(const image::Picture& picture);
 
   /// What went wrong, or "".
   const std::string& error() const { return error_; }

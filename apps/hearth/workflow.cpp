@@ -59,9 +59,12 @@ std::vector<std::string> problems_of(const workflow::Verdict& verdict, const Val
   if (const auto graph = workflow::Graph::parse(prompt)) {
     for (const std::string& missing : workflow::missing_classes(*graph, registry)) {
       const workflow::MissingClass about = workflow::describe_missing(missing, registry);
-      lines.push_back(fmt::format("node class '{}' is not here{}{}", missing,
-                                  about.pack.empty() ? "" : fmt::format("; it comes from {} ({})", about.pack, about.url),
-                                  about.nearest.empty() ? "" : fmt::format("; nearest here: {}", about.nearest)));
+      const std::string origin = !about.purpose.empty() ? fmt::format("; it is one of ComfyUI's for {}", about.purpose)
+                                 : !about.pack.empty() ? fmt::format("; it comes from {} ({})", about.pack, about.url)
+                                                       : "";
+      lines.push_back(
+          fmt::format("node class '{}' is not here{}{}", missing, origin,
+                      about.nearest.empty() ? "" : fmt::format("; nearest here: {}", about.nearest)));
     }
   }
   for (const auto& [id, node] : verdict.node_errors.as_object()) {
@@ -98,6 +101,35 @@ int check(const Common& common, const WorkflowOptions& options) {
   return bad == 0 ? 0 : 1;
 }
 
+void print_files(const workflow::JobResult& done, const workflow::Places& places) {
+  for (const auto& [id, ui] : done.outputs.as_object()) {
+    const Value* images = ui.find("images");
+    for (size_t i = 0; images && i < images->as_list().size(); ++i) {
+      const Value& image = images->as_list()[i];
+      const std::string* folder = places.folder(image.at("type").as_string());
+      std::cout << (fs::path(folder ? *folder : "") / image.at("subfolder").as_string() /
+                    image.at("filename").as_string()).string() << '\n';
+    }
+  }
+}
+
+// False when it cannot run or fails, with the reason on standard error.
+bool run_file(PictureHost& pictures, const std::string& file, bool is_quiet) {
+  Value prompt = read_prompt(file);
+  const workflow::Verdict verdict = pictures.studio().check(prompt);
+  const std::vector<std::string> problems = problems_of(verdict, prompt, pictures.studio().registry());
+  for (const std::string& line : problems) std::cerr << file << ": " << line << '\n';
+  if (!verdict.is_valid) return false;
+  PictureProgress progress(is_quiet ? TerminalPictures::kNone : terminal_pictures(), is_quiet);
+  const workflow::JobResult done = pictures.studio().run(fs::path(file).stem().string(), prompt, verdict.outputs,
+                                                         Value::object(), progress, stop_asked);
+  if (done.end == workflow::JobResult::End::kInterrupted) throw Error(Code::kCancelled, "stopped");
+  const bool has_failed = done.end == workflow::JobResult::End::kError;
+  if (has_failed) std::cerr << file << ": " << progress.error() << '\n';
+  print_files(done, pictures.studio().places());
+  return !has_failed;
+}
+
 int run(const Common& common, const WorkflowOptions& options) {
   Host host(read_config(common.config_file, {}), "cpu");
   PictureHost pictures(host, picture_places(host.config().pictures), nullptr);
@@ -106,30 +138,12 @@ int run(const Common& common, const WorkflowOptions& options) {
   sigaction(SIGINT, &action, nullptr);
   int bad = 0;
   for (const std::string& file : files_of(options.files)) {
-    Value prompt = read_prompt(file);
-    const workflow::Verdict verdict = pictures.studio().check(prompt);
-    const std::vector<std::string> problems = problems_of(verdict, prompt, pictures.studio().registry());
-    for (const std::string& line : problems) std::cerr << file << ": " << line << '\n';
-    if (!verdict.is_valid) {
+    try {
+      bad += run_file(pictures, file, options.is_quiet) ? 0 : 1;
+    } catch (const Error& e) {
+      if (e.code() == Code::kCancelled) throw;
+      std::cerr << file << ": " << e.message() << '\n';
       ++bad;
-      continue;
-    }
-    PictureProgress progress(options.is_quiet ? TerminalPictures::kNone : terminal_pictures(), options.is_quiet);
-    const workflow::JobResult done = pictures.studio().run(fs::path(file).stem().string(), prompt, verdict.outputs,
-                                                           Value::object(), progress, stop_asked);
-    if (done.end == workflow::JobResult::End::kInterrupted) throw Error(Code::kCancelled, "stopped");
-    if (done.end == workflow::JobResult::End::kError) {
-      std::cerr << file << ": " << progress.error() << '\n';
-      ++bad;
-    }
-    for (const auto& [id, ui] : done.outputs.as_object()) {
-      const Value* images = ui.find("images");
-      for (size_t i = 0; images && i < images->as_list().size(); ++i) {
-        const Value& image = images->as_list()[i];
-        const std::string* folder = pictures.studio().places().folder(image.at("type").as_string());
-        std::cout << (fs::path(folder ? *folder : "") / image.at("subfolder").as_string() /
-                      image.at("filename").as_string()).string() << '\n';
-      }
     }
   }
   return bad == 0 ? 0 : 1;

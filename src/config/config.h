@@ -28,6 +28,8 @@ struct Server {
 
 struct Memory {
   std::optional<int64_t> budget_bytes, reserve_bytes;  // empty: found from the machine
+  std::optional<int64_t> soft_floor_bytes, hard_floor_bytes, panic_floor_bytes;  // likewise
+  bool watchdog = true;
   fs::path models_dir;                                 // "": the store's default
 };
 
@@ -65,6 +67,10 @@ struct Pictures {
   fs::path extra_model_paths;         // ComfyUI's YAML file
   fs::path frontend;                  // a built ComfyUI frontend, served at /
   std::string preview;                // none, latent2rgb, taesd, auto
+  std::string precision, attention;   // how models are kept and computed where nothing else is said
+  bool vae_slicing = true;            // one picture of a batch at a time
+  std::string vae_tiling;             // auto, on, off: pieces of one picture
+  int vae_tile = 0;                   // pixels a side of a piece
   int64_t cache_bytes = 0;            // outputs of nodes kept for the next job
   int64_t max_upload_bytes = 0;
 };
@@ -75,6 +81,8 @@ struct Preset {
   std::optional<int> steps, batch, width, height;
   std::optional<double> cfg;
   std::optional<std::string> sampler, scheduler, negative;
+  std::optional<std::string> precision, attention, vae_tiling;  // as in [pictures]
+  std::optional<bool> vae_slicing;
   std::optional<int> vae_tile;
   std::string note;
 };
@@ -107,8 +115,8 @@ struct LoadOptions {
 
 /// The file is the first of: options.file, $HEARTH_CONFIG, hearth.toml in the folder,
 /// $XDG_CONFIG_HOME/hearth/hearth.toml (~/.config when unset). A HEARTH_* variable that is neither a field nor one of
-/// other_variables() in fields.h is a problem like an unknown key. kInvalidArgument with one line a problem: place, what
-/// was got, what was wanted; kNotFound when a file that was named does not exist.
+/// other_variables() in fields.h is a problem like an unknown key. kInvalidArgument with one line a problem: place,
+/// what was got, what was wanted; kNotFound when a file that was named does not exist.
 Result<Config> load(const LoadOptions& options);
 
 }  // namespace hearth::config

@@ -12,6 +12,7 @@
 #include "config/fields.h"
 #include "config/render.h"
 #include "core/base/units.h"
+#include "core/testing/temp_folder.h"
 
 namespace hearth::config {
 namespace {
@@ -22,15 +23,8 @@ using namespace std::chrono_literals;
 class Desk {
  public:
   Desk() {
-    std::string pattern = (fs::temp_directory_path() / "hearth-test-XXXXXX").string();
-    folder = mkdtemp(pattern.data());
     options.folder = folder;
     options.environment = std::vector<std::string>{};
-  }
-  Desk(const Desk&) = delete;
-  ~Desk() {
-    std::error_code ignored;
-    fs::remove_all(folder, ignored);
   }
   Desk& write(const std::string& name, const std::string& text) {
     fs::create_directories((folder / name).parent_path());
@@ -47,7 +41,8 @@ class Desk {
     return config ? "accepted" : config.error().message();
   }
 
-  fs::path folder;
+  testing::TempFolder temp;
+  fs::path folder = temp.path();
   LoadOptions options;
 };
 

@@ -12,7 +12,7 @@ constexpr double kKiB = 1024, kMiB = 1024 * kKiB, kGiB = 1024 * kMiB, kTiB = 102
 constexpr double kSecond = 1000, kHour = 3600 * kSecond, kDay = 24 * kHour;
 constexpr double kMillion = 1'000'000;
 constexpr double kLargestExact = 9'007'199'254'740'991;  // 2^53 - 1: limits are doubles
-constexpr std::string_view kStateDtypes = "f16 bf16 f32";
+constexpr std::string_view kStateDtypes = "f16 bf16 f32", kPrecisions = "auto fp32 fp16 bf16";
 
 // How a setting gets into a field of a struct, by the field's type.
 void assign(std::string& to, const Setting& from) { to = std::get<std::string>(from); }
@@ -85,6 +85,18 @@ const std::array kFields = {
     Field{"memory", "reserve", Kind::kBytes, "", 0, 64 * kTiB, "",
           "Memory left to everything else on the machine; empty: chosen by the machine's size.",
           memory<&Memory::reserve_bytes>},
+    Field{"memory", "soft_floor", Kind::kBytes, "", 0, 64 * kTiB, "",
+          "With less available on the machine nothing new begins and idle models leave; empty: an eighth of it.",
+          memory<&Memory::soft_floor_bytes>},
+    Field{"memory", "hard_floor", Kind::kBytes, "", 0, 64 * kTiB, "",
+          "With less available the largest running request is ended; empty: a sixteenth of the machine's memory.",
+          memory<&Memory::hard_floor_bytes>},
+    Field{"memory", "panic_floor", Kind::kBytes, "", 0, 64 * kTiB, "",
+          "With less available the server ends itself, so that the machine lives on; empty: one part in 32.",
+          memory<&Memory::panic_floor_bytes>},
+    Field{"memory", "watchdog", Kind::kFlag, "true", 0, 0, "",
+          "A small process beside the server ends it when memory runs out and the server does not react.",
+          memory<&Memory::watchdog>},
     Field{"memory", "models_dir", Kind::kPath, "", 0, 0, "",
           "Folder of the model store; empty: $XDG_DATA_HOME/hearth/models, or ~/.local/share/hearth/models.",
           memory<&Memory::models_dir>},
@@ -107,8 +119,7 @@ const std::array kFields = {
           llm<&Llm::page_tokens>},
 
     Field{"pictures", "default_model", Kind::kText, "", 0, 0, "",
-          "Checkpoint for requests that name none; empty: the only one there is.",
-          pictures<&Pictures::default_model>},
+          "Checkpoint for requests that name none; empty: the only one there is.", pictures<&Pictures::default_model>},
     Field{"pictures", "default_preset", Kind::kText, "balanced", 0, 0, "",
           "Preset of `hearth imagine` and the page when none is named.", pictures<&Pictures::default_preset>},
     Field{"pictures", "comfyui_dir", Kind::kPath, "", 0, 0, "",
@@ -131,8 +142,24 @@ const std::array kFields = {
           "ComfyUI's extra_model_paths.yaml: further folders with models.", pictures<&Pictures::extra_model_paths>},
     Field{"pictures", "frontend", Kind::kPath, "", 0, 0, "",
           "Folder of a built ComfyUI frontend, served at / instead of the own page.", pictures<&Pictures::frontend>},
-    Field{"pictures", "preview", Kind::kText, "auto", 0, 0, "auto none latent2rgb taesd",
-          "How pictures are shown while they are made.", pictures<&Pictures::preview>},
+    Field{
+        "pictures", "preview", Kind::kText, "auto", 0, 0, "auto none latent2rgb taesd",
+        "How pictures are shown while they are made; taesd wants its decoder in models/vae_approx, auto is latent2rgb.",
+        pictures<&Pictures::preview>},
+    Field{
+        "pictures", "precision", Kind::kText, "auto", 0, 0, kPrecisions,
+        "How weights lie in memory; auto: as in the file. 16 bits take half of fp32's room; the CPU computes in fp32.",
+        pictures<&Pictures::precision>},
+    Field{"pictures", "attention", Kind::kText, "auto", 0, 0, "",
+          "How attention is computed: auto, tiled or, many times slower, exact.", pictures<&Pictures::attention>},
+    Field{"pictures", "vae_slicing", Kind::kFlag, "true", 0, 0, "",
+          "Decodes one picture of a batch at a time; false: all together, in that much more memory.",
+          pictures<&Pictures::vae_slicing>},
+    Field{"pictures", "vae_tiling", Kind::kText, "auto", 0, 0, "auto on off",
+          "Decodes pieces of a picture and blends their seams; auto: where a whole one does not fit the budget.",
+          pictures<&Pictures::vae_tiling>},
+    Field{"pictures", "vae_tile", Kind::kInteger, "512", 64, 4096, "",
+          "Pixels a side of those pieces, a multiple of 32.", pictures<&Pictures::vae_tile>},
     Field{"pictures", "cache", Kind::kBytes, "512MiB", 0, kTiB, "",
           "Memory for results of nodes that the next job may use again.", pictures<&Pictures::cache_bytes>},
     Field{"pictures", "max_upload", Kind::kBytes, "100MiB", kKiB, 64 * kGiB, "", "Largest uploaded file.",
@@ -181,8 +208,15 @@ const std::array kFields = {
     Field{"presets", "width", Kind::kInteger, "the model's", 16, 16384, "", "Pixels.", preset<&Preset::width>},
     Field{"presets", "height", Kind::kInteger, "the model's", 16, 16384, "", "Pixels.", preset<&Preset::height>},
     Field{"presets", "negative", Kind::kText, "", 0, 0, "", "Negative prompt.", preset<&Preset::negative>},
-    Field{"presets", "vae_tile", Kind::kInteger, "0", 0, 8192, "",
-          "Decodes pieces of this many pixels and blends their seams; 0: whole pictures while memory allows.",
+    Field{"presets", "precision", Kind::kText, "pictures.precision", 0, 0, kPrecisions, "As pictures.precision.",
+          preset<&Preset::precision>},
+    Field{"presets", "attention", Kind::kText, "pictures.attention", 0, 0, "", "As pictures.attention.",
+          preset<&Preset::attention>},
+    Field{"presets", "vae_slicing", Kind::kFlag, "pictures.vae_slicing", 0, 0, "", "As pictures.vae_slicing.",
+          preset<&Preset::vae_slicing>},
+    Field{"presets", "vae_tiling", Kind::kText, "pictures.vae_tiling", 0, 0, "auto on off", "As pictures.vae_tiling.",
+          preset<&Preset::vae_tiling>},
+    Field{"presets", "vae_tile", Kind::kInteger, "pictures.vae_tile", 64, 4096, "", "As pictures.vae_tile.",
           preset<&Preset::vae_tile>},
     Field{"presets", "note", Kind::kText, "", 0, 0, "", "What it is for, shown in lists.", preset<&Preset::note>},
 };

@@ -7,6 +7,7 @@ std::vector<Preset> shipped_presets() {
   balanced.cfg = 7;
   balanced.sampler = "euler_ancestral";
   balanced.scheduler = "karras";
+  balanced.vae_slicing = true;
 
   Preset batch = balanced;
   batch.name = "batch";

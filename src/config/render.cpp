@@ -28,7 +28,10 @@ std::string_view sample(const Field& field) {
   struct Sample {
     std::string_view key, text;
   };
-  if (field.section == "presets") return field.key == "width" || field.key == "height" ? "1024" : field.fallback;
+  if (field.section == "presets") {
+    if (field.fallback.starts_with("pictures.")) return find_field("pictures", field.key)->fallback;
+    return field.key == "width" || field.key == "height" ? "1024" : field.fallback;
+  }
   constexpr Sample kSamples[] = {{"path", "/srv/models/qwen3-8b.gguf"},
                                  {"alias", "qwen"},
                                  {"context", "16384"},
@@ -52,7 +55,9 @@ std::string_view sample(const Field& field) {
 }
 
 std::string table_head(std::string_view section) {
-  if (section == "models") return "\n# One table a model, under the name that clients ask for.\n# [models.\"qwen3-8b\"]\n";
+  if (section == "models") {
+    return "\n# One table a model, under the name that clients ask for.\n# [models.\"qwen3-8b\"]\n";
+  }
   if (section == "presets") return "\n# One table a preset, or changes to a shipped one.\n# [presets.sketch]\n";
   return fmt::format("\n[{}]\n", section);
 }

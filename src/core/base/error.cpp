@@ -31,7 +31,15 @@ Error Error::bug(std::string what, std::source_location where) {
 }
 
 Error Error::within(std::string_view context) const {
-  return Error(code_, std::string(context) + ": " + message_, where_);
+  Error out = *this;
+  out.message_ = std::string(context) + ": " + message_;
+  return out;
+}
+
+Error Error::with(std::shared_ptr<const Value> details) const {
+  Error out = *this;
+  out.details_ = std::move(details);
+  return out;
 }
 
 }  // namespace hearth

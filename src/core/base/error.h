@@ -5,11 +5,14 @@
 // A message says what was got, what was wanted and, where one exists, the cure.
 #pragma once
 #include <exception>
+#include <memory>
 #include <source_location>
 #include <string>
 #include <string_view>
 
 namespace hearth {
+
+class Value;
 
 enum class Code {
   kInternal,         // our own bug
@@ -39,16 +42,21 @@ class Error : public std::exception {
 
   /// A copy whose message is prefixed by "context: "; used while an error travels outwards.
   Error within(std::string_view context) const;
+  /// A copy that also carries an object for programs: the numbers of a refusal, under stable names.
+  Error with(std::shared_ptr<const Value> details) const;
 
   Code code() const { return code_; }
   const std::string& message() const { return message_; }
   const char* what() const noexcept override { return message_.c_str(); }
   const std::source_location& where() const { return where_; }
+  /// Null when there are none.
+  const std::shared_ptr<const Value>& details() const { return details_; }
 
  private:
   Code code_;
   std::string message_;
   std::source_location where_;
+  std::shared_ptr<const Value> details_;
 };
 
 }  // namespace hearth

@@ -8,6 +8,7 @@
 #include <zlib.h>
 
 #include "core/base/files.h"
+#include "core/testing/temp_folder.h"
 
 namespace hearth::zip {
 
@@ -83,18 +84,9 @@ inline std::string make_zip(const std::vector<MadeEntry>& entries) {
   return file;
 }
 
-/// A folder of its own for one test, gone with the object.
+/// A folder of its own for one test, gone with the object, and files in it.
 class TestFolder {
  public:
-  TestFolder() {
-    std::string pattern = (fs::temp_directory_path() / "hearth-test-XXXXXX").string();
-    path_ = mkdtemp(pattern.data());
-  }
-  TestFolder(const TestFolder&) = delete;
-  ~TestFolder() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
   const fs::path& path() const { return path_; }
   fs::path write(const std::string& name, const std::string& body) const {
     fs::create_directories((path_ / name).parent_path());
@@ -103,7 +95,8 @@ class TestFolder {
   }
 
  private:
-  fs::path path_;
+  testing::TempFolder folder_;
+  fs::path path_ = folder_.path();
 };
 
 }  // namespace hearth::zip

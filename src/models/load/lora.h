@@ -1,16 +1,16 @@
-// LoRA: low-rank changes to a model's weights, W' = round(W + sum of strength * alpha/rank * up x down), computed in
-// float32 in the order files are added, as ComfyUI does. A file names the modules it changes in one of several
-// programs' ways; LoraNames says which weight of a network each of those names means.
-// Linear and convolutional pairs (with a kernel in `down`, and LoCon's `mid`), whole differences (.diff, .diff_b) and
-// changes of norms. Other kinds (LoHa, LoKr, OFT, DoRA) are reported, never skipped in silence.
+// LoRA and its relatives: small tensors that change a model's weights, W' = round(W changed by one file after the
+// other), computed in float32 as ComfyUI does. A file names the modules it changes in one of several programs' ways;
+// LoraNames says which weight of a network each of those names means. Kinds: LoRA and LoCon, LoHa, LoKr, OFT, BOFT,
+// each with DoRA's scale, whole differences (.diff, .diff_b), changes of norms (.w_norm, .b_norm) and weights that take
+// the model's place (.set_weight). What is left over is reported, never skipped in silence.
 #pragma once
 #include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "models/load/adapter_change.h"
 #include "models/load/named_tensors.h"
-#include "models/load/read_bytes.h"
 #include "models/load/weight_patch.h"
 
 namespace hearth {
@@ -21,21 +21,19 @@ using LoraNames = std::map<std::string, std::string, std::less<>>;
 /// One LoRA file: headers only. A plain value.
 class LoraFile {
  public:
-  struct Module {
-    const TensorInfo *up = nullptr, *down = nullptr, *mid = nullptr, *alpha = nullptr;
-    const TensorInfo *diff = nullptr, *diff_bias = nullptr;
-    bool is_foreign = false;  // has tensors of a kind this build does not apply
-  };
-  explicit LoraFile(std::shared_ptr<const TensorFile> file);
+  using Module = AdapterModule;
+  explicit LoraFile(std::shared_ptr<const TensorFile> file) : file_(std::move(file)) {
+    modules_ = adapter_modules(*file_, strange_);
+  }
 
   const std::shared_ptr<const TensorFile>& file() const { return file_; }
-  const std::map<std::string, Module, std::less<>>& modules() const { return modules_; }
+  const AdapterModules& modules() const { return modules_; }
   /// Modules that none of the networks knows, and tensors of kinds that are not applied: for the log.
   std::vector<std::string> not_applied(const std::vector<const LoraNames*>& networks) const;
 
  private:
   std::shared_ptr<const TensorFile> file_;
-  std::map<std::string, Module, std::less<>> modules_;
+  AdapterModules modules_;
   std::vector<std::string> strange_;  // tensors that belong to no module
 };
 
@@ -52,28 +50,12 @@ class LoraPatch final : public WeightPatch {
   size_t size() const { return changes_.size(); }
 
   bool touches(std::string_view name) const override { return changes_.find(name) != changes_.end(); }
+  bool needs_all_rows(std::string_view name) const override;
   void apply(std::string_view name, int64_t first_row, int64_t n_rows, std::span<float> rows) const override;
 
  private:
-  struct OpenLora {
-    std::shared_ptr<const TensorFile> file;
-    OpenFiles descriptors;
-  };
-  struct Change {  // up x down, or a whole difference
-    std::shared_ptr<const OpenLora> from;
-    const TensorInfo *up = nullptr, *down = nullptr, *mid = nullptr, *diff = nullptr;
-    float factor = 1;
-  };
-  std::string add_pair_of(const LoraFile& file, const LoraFile::Module& module, const std::string& weight,
-                          double strength, const std::shared_ptr<const OpenLora>& from);
-  std::string add_whole(const TensorInfo* diff, const std::string& weight, double strength,
-                        const std::shared_ptr<const OpenLora>& from);
-  static std::vector<float> read(const Change& change, const TensorInfo& tensor, int64_t first, int64_t n);
-  static std::vector<float> read_down(const Change& change);
-  static void add_pair(const Change& change, int64_t first_row, int64_t n_rows, std::span<float> rows);
-
   const NamedTensors& network_;
-  std::map<std::string, std::vector<Change>, std::less<>> changes_;
+  std::map<std::string, std::vector<std::unique_ptr<AdapterChange>>, std::less<>> changes_;
 };
 
 }  // namespace hearth

@@ -15,6 +15,8 @@ class WeightPatch {
   virtual ~WeightPatch() = default;
   /// Whether the weight of that name changes.
   virtual bool touches(std::string_view name) const = 0;
+  /// Whether apply() must be given every row of the weight at once.
+  virtual bool needs_all_rows(std::string_view name) const { return false; }
   /// Adds the change to rows [first_row, first_row + n_rows) of the weight: float32, each row with its axes in the
   /// order of checkpoints (I, kh, kw). Called from many threads.
   virtual void apply(std::string_view name, int64_t first_row, int64_t n_rows, std::span<float> rows) const = 0;

@@ -27,7 +27,8 @@ struct Placed {
   std::vector<float> values;
 };
 
-std::vector<Placed> place_embeddings(const EncodeRequest& request, const std::vector<std::vector<PromptToken>>& chunks) {
+std::vector<Placed> place_embeddings(const EncodeRequest& request,
+                                     const std::vector<std::vector<PromptToken>>& chunks) {
   std::vector<Placed> placed;
   for (size_t k = 0; k < chunks.size(); ++k) {
     for (size_t j = 0; j < chunks[k].size(); ++j) {
@@ -82,6 +83,7 @@ EncodedWords encode_words(PictureLane& lane, const EncodeRequest& request, const
   const std::string shape = fmt::format("{} {}x{} layer {} norm {} overrides {}", request.key, n, length, request.layer,
                                         request.normalise, placed.size());
   lane.run(shape, is_cancelled, [&](Ctx& c) {
+    c.attention = request.attention;
     std::vector<EmbeddingOverride> overrides;
     for (const Placed& p : placed) overrides.push_back({p.row, upload(c, p.values, {1, config.dim})});
     const Tensor token_ids = upload(c, ids, {n, length});

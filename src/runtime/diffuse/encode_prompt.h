@@ -36,6 +36,7 @@ struct EncodeRequest {
   int32_t pad = 49407;
   /// Vectors of the prompt's embeddings, in the order of tokens.embeddings.
   std::vector<WordVectors> embeddings;
+  AttentionKind attention = AttentionKind::kAuto;
 };
 
 EncodedWords encode_words(PictureLane& lane, const EncodeRequest& request, const text::PromptTokens& tokens,

@@ -1,6 +1,7 @@
 #include "runtime/diffuse/model_files.h"
 
 #include <algorithm>
+#include <charconv>
 #include <filesystem>
 
 #include <fmt/format.h>
@@ -22,6 +23,26 @@ PictureFamily family_of(const std::vector<std::shared_ptr<const PictureFile>>& f
 }
 
 }  // namespace
+
+NativeSize native_size(const PictureFile& file) {
+  const Value* said = file.unet ? file.unet->tensors->file().metadata.find("modelspec.resolution") : nullptr;
+  if (said && said->is_string()) {
+    const std::string& text = said->as_string();
+    NativeSize size;
+    const size_t x = text.find('x');
+    const char* end = text.data() + text.size();
+    if (x != text.npos && std::from_chars(text.data(), end, size.width).ec == std::errc() &&
+        std::from_chars(text.data() + x + 1, end, size.height).ec == std::errc() && size.width >= 8 &&
+        size.height >= 8) {
+      return size;
+    }
+  }
+  switch (file.family) {
+    case PictureFamily::kSd1: return {512, 512};
+    case PictureFamily::kSd2: return {768, 768};
+    default: return {1024, 1024};
+  }
+}
 
 TextFiles::TextFiles(std::vector<std::shared_ptr<const PictureFile>> files) : files_(std::move(files)) {
   for (const auto& file : files_) {

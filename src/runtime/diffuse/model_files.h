@@ -9,6 +9,12 @@
 
 namespace hearth::diffuse {
 
+/// What a model was trained to draw, in pixels: said by the file (modelspec.resolution), else the family's usual size.
+struct NativeSize {
+  int64_t width = 0, height = 0;
+};
+NativeSize native_size(const PictureFile& file);
+
 class DiffusionFile {
  public:
   explicit DiffusionFile(std::shared_ptr<const PictureFile> file) : file_(std::move(file)) {}
@@ -50,7 +56,7 @@ class VaeFile {
   int64_t latent_channels() const {
     return is_tiny() ? file_->tiny_vae->config.latent_channels : file_->vae->config.latent_channels;
   }
-  int64_t shrink() const { return is_tiny() ? 8 : file_->vae->config.shrink(); }
+  int64_t shrink() const { return is_tiny() ? file_->tiny_vae->config.shrink() : file_->vae->config.shrink(); }
   /// What a tiny decoder's latents are times those of the VAE: its file does not say, its name does, as in ComfyUI.
   float tiny_scale() const;
 

@@ -31,8 +31,8 @@ class NetPart final : public Part {
 /// Told while weights are read; asks to stop by returning false.
 using LoadWatch = std::function<bool(int64_t done_bytes, int64_t total_bytes)>;
 
-/// Reads the weights of `part` into a lease of their own. With a patch only what it touches is read and leased; the rest
-/// is shared with `base`, whose weights options.base names.
+/// Reads the weights of `part` into a lease of their own. With a patch only what it touches is read and leased; the
+/// rest is shared with `base`, whose weights options.base names.
 template <class Net, class Config>
 std::shared_ptr<const Part> load_net(const PicturePart<Config>& part, const std::string& holder, Residency& memory,
                                      Executor& executor, const LoadWatch& watch, const WeightOptions& options = {},
@@ -43,7 +43,9 @@ std::shared_ptr<const Part> load_net(const PicturePart<Config>& part, const std:
   Weights weights(*part.tensors, executor.caps(), executor.device(), slab, options);
   Net net = Net::bind(weights, part.config);
   std::stop_source stop;
+  LoadReport report(holder);
   auto progress = [&](const LoadProgress& p) {
+    report(p);
     if (watch && !watch(p.done_bytes, p.total_bytes)) stop.request_stop();
   };
   executor.run_on_pool([&](ThreadPool& pool) { weights.load(pool, progress, stop.get_token()); }).value();

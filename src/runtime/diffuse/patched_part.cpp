@@ -13,18 +13,37 @@ std::string some_of(const std::vector<std::string>& names) {
                      names.size() > kNamed ? fmt::format(" and {} more", names.size() - kNamed) : "");
 }
 
-bool is_of_text(const std::string& module) { return module.starts_with("lora_te") || module.starts_with("text_encoder"); }
+bool is_of_text(const std::string& module) {
+  return module.starts_with("lora_te") || module.starts_with("text_encoder");
+}
 
 }  // namespace
 
-void log_lora_problems(const std::string& path, const std::vector<std::string>& unfit, const LoraFile& file,
-                       const LoraNames& names) {
-  if (!unfit.empty()) log::warn("{}: {} changes do not fit this model: {}", path, unfit.size(), some_of(unfit));
-  const bool are_text = std::all_of(names.begin(), names.end(), [](const auto& name) { return is_of_text(name.first); });
-  if (are_text) return;  // the denoiser's pass names what neither knows
+std::vector<std::string> lora_problems(const LoraFile& file, LoraPart part, const LoraNames& names,
+                                       const std::vector<std::string>& unfit) {
+  std::vector<std::string> lines;
+  if (!unfit.empty()) {
+    lines.push_back(fmt::format("{} changes do not fit this model: {}", unfit.size(), some_of(unfit)));
+  }
+  if (names.empty()) return lines;
+  auto is_of_another = [&](const std::string& module) { return is_of_text(module) != (part == LoraPart::kText); };
+  const auto meant = std::count_if(file.modules().begin(), file.modules().end(),
+                                   [&](const auto& module) { return !is_of_another(module.first); });
   std::vector<std::string> unknown = file.not_applied({&names});
-  std::erase_if(unknown, is_of_text);
-  if (!unknown.empty()) log::warn("{}: {} entries are not applied: {}", path, unknown.size(), some_of(unknown));
+  std::erase_if(unknown, is_of_another);
+  if (unknown.empty()) return lines;
+  const char* whose = part == LoraPart::kText ? "the text encoders" : "the denoiser";
+  const bool is_any_known = std::any_of(file.modules().begin(), file.modules().end(), [&](const auto& module) {
+    return names.find(module.first) != names.end();
+  });
+  if (is_any_known) {
+    lines.push_back(fmt::format("{} entries are not applied: {}", unknown.size(), some_of(unknown)));
+  } else {
+    lines.push_back(fmt::format("changes nothing of {}: none of its {} entries is known there, such as {}; was it made "
+                                "for another family of models?", whose, std::max<int64_t>(meant, std::ssize(unknown)),
+                                some_of(unknown)));
+  }
+  return lines;
 }
 
 }  // namespace hearth::diffuse

@@ -21,24 +21,40 @@ inline std::string patched_key(const std::string& base, const std::vector<LoraUs
   return key;
 }
 
-/// Says once what of a file cannot be applied.
-void log_lora_problems(const std::string& path, const std::vector<std::string>& unfit, const LoraFile& file,
-                       const LoraNames& names);
+/// Whose entries of a LoRA file a network answers for.
+enum class LoraPart { kDenoiser, kText };
 
-/// `base`: the network without LoRAs. A file that changes nothing of it gives the base itself.
+/// What of a file's entries for `part` cannot be applied, as lines for the log: those that do not fit (`unfit`), and
+/// those that none of `names` knows. A file that changes nothing at all says so.
+std::vector<std::string> lora_problems(const LoraFile& file, LoraPart part, const LoraNames& names,
+                                       const std::vector<std::string>& unfit);
+
+/// Every name the networks of a part answer to, and which part that is.
+struct LoraJudge {
+  LoraPart part = LoraPart::kDenoiser;
+  LoraNames names;  // empty: another network of the part reports
+};
+
+/// `base`: the network without LoRAs, loaded with the same `options`. A file that changes nothing of it gives the base
+/// itself.
 template <class Net, class Config>
 std::shared_ptr<const Part> load_patched(const PicturePart<Config>& part, const std::string& key,
                                          const std::vector<LoraUse>& loras, const LoraNames& names,
-                                         std::shared_ptr<const Part> base, Residency& memory, Executor& executor,
-                                         const LoadWatch& watch) {
+                                         const LoraJudge& judge, std::shared_ptr<const Part> base, Residency& memory,
+                                         Executor& executor, const LoadWatch& watch, WeightOptions options = {}) {
   LoraPatch patch(*part.tensors);
   for (const LoraUse& lora : loras) {
     const LoraFile file(std::make_shared<const TensorFile>(open_weight_file(lora.path)));
-    log_lora_problems(lora.path, patch.add(file, names, lora.strength), file, names);
+    const std::vector<std::string> unfit = patch.add(file, names, lora.strength);
+    for (const std::string& line : lora_problems(file, judge.part, judge.names, unfit)) {
+      log::warn("{}: {}", lora.path, line);
+    }
   }
   if (patch.size() == 0) return base;
   const BoundWeights& bound = static_cast<const NetPart<Net>&>(*base).bound();
-  return load_net<Net>(part, key, memory, executor, watch, {.patch = &patch, .base = &bound}, base);
+  options.patch = &patch;
+  options.base = &bound;
+  return load_net<Net>(part, key, memory, executor, watch, options, base);
 }
 
 }  // namespace hearth::diffuse

@@ -1,6 +1,5 @@
 #include "runtime/diffuse/picture_engine.h"
 
-#include <charconv>
 #include <filesystem>
 #include <map>
 #include <mutex>
@@ -27,30 +26,63 @@ LoadWatch load_watch(const Watch& watch) {
   return [&watch](int64_t, int64_t) { return !(watch.is_cancelled && watch.is_cancelled()); };
 }
 
+// What a step needs grows with the batch and with the area of its pictures.
+Error smaller_pictures(const Error& refusal, const Tensor& latent) {
+  const Value* room = refusal.details() ? refusal.details()->find("available_bytes") : nullptr;
+  const Value* needed = refusal.details() ? refusal.details()->find("needed_bytes") : nullptr;
+  if (refusal.code() != Code::kNoMemory || !room || !needed || needed->as_int() <= room->as_int()) return refusal;
+  const double share = room->as_double() / needed->as_double();
+  std::vector<governor::SmallerChoice> choices;
+  const auto batch = static_cast<int64_t>(share * static_cast<double>(latent.dim(0)));
+  if (batch >= 1) {
+    choices.push_back({Value::object({{"batch_size", batch}}), fmt::format("a batch of {}", batch)});
+  } else {
+    constexpr int64_t kScale = 8, kStep = 64;  // pixels of a latent one; sides are multiples
+    auto side = [&](int64_t latents) {
+      return static_cast<int64_t>(std::sqrt(share * static_cast<double>(latent.dim(0))) *
+                                  static_cast<double>(latents * kScale)) / kStep * kStep;
+    };
+    const int64_t width = side(latent.dim(3)), height = side(latent.dim(2));
+    if (width < kStep || height < kStep) return refusal;
+    choices.push_back({Value::object({{"batch_size", 1}, {"width", width}, {"height", height}}),
+                       fmt::format("one picture of {}x{}", width, height)});
+  }
+  return governor::with_choices(refusal, choices);
+}
+
 [[noreturn]] void refuse(const PictureFile& file, const char* wanted) {
   throw Error(Code::kUnsupported, fmt::format("{} is {}; wanted {}", file.path, file.describe(), wanted));
 }
 
 }  // namespace
 
-struct PictureEngine::Parts {
-  Parts(Executor& executor_used, governor::LeasedAllocator& allocator, std::vector<std::string> folders)
-      : executor(executor_used), memory(allocator), residency(allocator), lane(executor_used, residency),
-        words(std::move(folders)) {}
+struct PictureEngine::Parts final : governor::Resider {
+  Parts(Executor& executor_used, governor::LeasedAllocator& allocator, std::vector<std::string> folders,
+        const ComputeOptions& compute)
+      : executor(executor_used), memory(allocator), defaults(compute), residency(allocator),
+        lane(executor_used, residency), words(std::move(folders)) {}
 
   /// The headers of a file, read again when it changes.
   std::shared_ptr<const PictureFile> open(const std::string& path);
   template <class Net, class Config>
-  std::shared_ptr<const Part> use(const std::string& key, const PicturePart<Config>& part,
-                                  const std::vector<LoraUse>& loras, const LoraNames& names, const Watch& watch);
-  VaeWork vae_work(const VaeFile& file, const Watch& watch) {
-    auto part = file.is_tiny() ? use<TinyVae>(file.key(), *file.file().tiny_vae, {}, {}, watch)
-                               : use<KlVae>(file.key(), *file.file().vae, {}, {}, watch);
-    return VaeWork(file, std::move(part), lane, residency);
+  std::shared_ptr<const Part> use(const std::string& file_key, const PicturePart<Config>& part,
+                                  const ComputeOptions& compute, const std::vector<LoraUse>& loras,
+                                  const LoraNames& names, const LoraJudge& judge, const Watch& watch);
+  VaeWork vae_work(const Vae& vae, const Watch& watch) {
+    const VaeFile& file = *vae.base;
+    const ComputeOptions compute = vae.compute.over(defaults);
+    auto part = file.is_tiny() ? use<TinyVae>(file.key(), *file.file().tiny_vae, compute, {}, {}, {}, watch)
+                               : use<KlVae>(file.key(), *file.file().vae, compute, {}, {}, {}, watch);
+    return VaeWork(file, std::move(part), compute, lane, residency);
   }
+
+  std::vector<governor::Resident> residents() const override { return residency.residents(); }
+  bool evict(const std::string& key) override { return residency.evict(key); }
+  bool give_spare() override { return lane.try_release(); }
 
   Executor& executor;
   governor::LeasedAllocator& memory;
+  const ComputeOptions defaults;
   Residency residency;
   PictureLane lane;
   WordVectorFiles words;
@@ -78,20 +110,24 @@ std::shared_ptr<const PictureFile> PictureEngine::Parts::open(const std::string&
 }
 
 template <class Net, class Config>
-std::shared_ptr<const Part> PictureEngine::Parts::use(const std::string& key, const PicturePart<Config>& part,
-                                                      const std::vector<LoraUse>& loras, const LoraNames& names,
+std::shared_ptr<const Part> PictureEngine::Parts::use(const std::string& file_key, const PicturePart<Config>& part,
+                                                      const ComputeOptions& compute, const std::vector<LoraUse>& loras,
+                                                      const LoraNames& names, const LoraJudge& judge,
                                                       const Watch& watch) {
   const LoadWatch load = load_watch(watch);
-  auto base = residency.use(key, [&] { return load_net<Net>(part, key, residency, executor, load); });
+  const std::string key = file_key + compute.weights_key();
+  WeightOptions options{.scheme = compute.scheme()};
+  auto base = residency.use(key, [&] { return load_net<Net>(part, key, residency, executor, load, options); });
   if (loras.empty()) return base;
   return residency.use(patched_key(key, loras), [&] {
-    return load_patched<Net>(part, patched_key(key, loras), loras, names, base, residency, executor, load);
+    return load_patched<Net>(part, patched_key(key, loras), loras, names, judge, base, residency, executor, load,
+                             options);
   });
 }
 
 PictureEngine::PictureEngine(Executor& executor, governor::LeasedAllocator& memory,
-                             std::vector<std::string> embedding_folders)
-    : parts_(std::make_unique<Parts>(executor, memory, std::move(embedding_folders))) {}
+                             std::vector<std::string> embedding_folders, const ComputeOptions& compute)
+    : parts_(std::make_unique<Parts>(executor, memory, std::move(embedding_folders), compute)) {}
 
 PictureEngine::~PictureEngine() = default;
 
@@ -102,11 +138,18 @@ void PictureEngine::free_unused() {
   parts_->residency.evict_idle();
 }
 
-bool PictureEngine::make_room() { return parts_->residency.evict_one() || parts_->lane.try_release(); }
+governor::Resider& PictureEngine::resider() { return *parts_; }
 
-void PictureEngine::set_make_room(Residency::MakeRoom make_room) {
-  parts_->residency.set_make_room(std::move(make_room));
+void PictureEngine::set_evictor(governor::Evictor& evictor) { parts_->residency.set_evictor(evictor); }
+
+int64_t PictureEngine::running_bytes() const {
+  if (!parts_->lane.is_running()) return 0;
+  int64_t bytes = parts_->lane.arena_bytes();
+  for (const governor::Resident& part : parts_->residency.residents()) bytes += part.is_busy ? part.bytes : 0;
+  return bytes;
 }
+
+bool PictureEngine::abort(const Error& why) { return parts_->lane.abort(why); }
 
 CheckpointParts PictureEngine::load_checkpoint(const std::string& path, const Watch&) {
   const auto file = parts_->open(path);
@@ -143,6 +186,7 @@ Vae PictureEngine::load_vae(const std::string& path, const Watch&) {
 
 Condition PictureEngine::encode_text(const TextEncoder& clip, const PromptWords& words, const Watch& watch) {
   const std::vector<TextFiles::Encoder>& encoders = clip.base->encoders();
+  const ComputeOptions compute = clip.compute.over(parts_->defaults);
   std::vector<text::PromptTokens> tokens;
   for (const TextFiles::Encoder& encoder : encoders) {
     const int32_t pad = encoder.is_g ? 0 : text::kClipEnd;
@@ -155,11 +199,16 @@ Condition PictureEngine::encode_text(const TextEncoder& clip, const PromptWords&
     const size_t most = std::max(tokens[0].chunks.size(), tokens[1].chunks.size());
     for (size_t i = 0; i < 2; ++i) tokens[i].chunks.resize(most, empty_chunk(encoders[i].is_g ? 0 : text::kClipEnd));
   }
+  LoraJudge judge{.part = LoraPart::kText, .names = {}};
+  for (size_t i = 0; i < encoders.size() && !clip.loras.empty(); ++i) {
+    judge.names.merge(text_lora_names(encoders[i].part, i, encoders.size()));
+  }
   std::vector<EncodedWords> read;
   for (size_t i = 0; i < encoders.size(); ++i) {
     const TextFiles::Encoder& encoder = encoders[i];
     const LoraNames names = text_lora_names(encoder.part, i, encoders.size());
-    const auto part = parts_->use<ClipText>(encoder.key, encoder.part, clip.loras, names, watch);
+    const auto part = parts_->use<ClipText>(encoder.key, encoder.part, compute, clip.loras, names,
+                                             i == 0 ? judge : LoraJudge(), watch);
     const ClipText& net = static_cast<const NetPart<ClipText>&>(*part).net();
     std::vector<WordVectors> embeddings;
     for (const std::string& name : tokens[i].embeddings) {
@@ -167,9 +216,13 @@ Condition PictureEngine::encode_text(const TextEncoder& clip, const PromptWords&
     }
     const bool was_set = clip.last_layer.has_value();
     read.push_back(encode_words(parts_->lane,
-                                {.encoder = net, .key = encoder.key, .layer = was_set ? *clip.last_layer : clip.base->layer(),
-                                 .normalise = clip.base->normalises(), .pad = encoder.is_g ? 0 : text::kClipEnd,
-                                 .embeddings = std::move(embeddings)},
+                                {.encoder = net,
+                                 .key = encoder.key + compute.step_key(),
+                                 .layer = was_set ? *clip.last_layer : clip.base->layer(),
+                                 .normalise = clip.base->normalises(),
+                                 .pad = encoder.is_g ? 0 : text::kClipEnd,
+                                 .embeddings = std::move(embeddings),
+                                 .attention = compute.attention_kind()},
                                 tokens[i], watch.is_cancelled));
   }
   return join_words(read, parts_->residency);
@@ -178,52 +231,64 @@ Condition PictureEngine::encode_text(const TextEncoder& clip, const PromptWords&
 ModelSampling PictureEngine::sampling_of(const Model& model) const {
   const PictureFile& file = model.base->file();
   const Prediction own = file.prediction == PicturePrediction::kV ? Prediction::kV : Prediction::kEps;
+  const Prediction prediction = model.prediction.value_or(own);
+  if (const auto& levels = model.continuous) {
+    if (levels->is_angle) return continuous_v_sampling(levels->sigma_min, levels->sigma_max);
+    return continuous_edm_sampling(prediction, levels->sigma_min, levels->sigma_max, levels->sigma_data);
+  }
   DiscreteSchedule schedule;
   schedule.zero_terminal_snr = model.zero_terminal_snr.value_or(file.has_zero_terminal_snr);
-  return discrete_sampling(model.prediction.value_or(own), schedule);
+  return discrete_sampling(prediction, schedule);
 }
 
 int64_t PictureEngine::latent_channels(const Model& model) const { return model.base->config().out_channels; }
 
 PictureSize PictureEngine::native_size(const Model& model) const {
-  const PictureFile& file = model.base->file();
-  if (const Value* said = file.unet->tensors->file().metadata.find("modelspec.resolution"); said && said->is_string()) {
-    const std::string& text = said->as_string();
-    PictureSize size;
-    const size_t x = text.find('x');
-    const char* end = text.data() + text.size();
-    if (x != text.npos && std::from_chars(text.data(), end, size.width).ec == std::errc() &&
-        std::from_chars(text.data() + x + 1, end, size.height).ec == std::errc() && size.width >= 8 && size.height >= 8) {
-      return size;
-    }
-  }
-  switch (file.family) {
-    case PictureFamily::kSd1: return {512, 512};
-    case PictureFamily::kSd2: return {768, 768};
-    default: return {1024, 1024};
-  }
+  const NativeSize size = diffuse::native_size(model.base->file());
+  return {size.width, size.height};
 }
 
 Sampled PictureEngine::sample(const SampleRequest& request, const Watch& watch) {
   const Model& model = request.guider.model;
   const DiffusionFile& file = *model.base;
   const LoraNames names = model.loras.empty() ? LoraNames() : unet_lora_names(*file.file().unet);
-  const auto part = parts_->use<Unet>(file.key(), *file.file().unet, model.loras, names, watch);
-  SampleWork work(file, static_cast<const NetPart<Unet>&>(*part).net(), sampling_of(model), parts_->lane,
-                  parts_->residency);
-  return work.run(request, watch);
+  const ComputeOptions compute = model.compute.over(parts_->defaults);
+  const auto part = parts_->use<Unet>(file.key(), *file.file().unet, compute, model.loras, names,
+                                      {LoraPart::kDenoiser, names}, watch);
+  SampleWork work(file, static_cast<const NetPart<Unet>&>(*part).net(), sampling_of(model), compute,
+                  parts_->lane, parts_->residency);
+  try {
+    return work.run(request, watch);
+  } catch (const Error& e) {
+    throw smaller_pictures(e, request.latent.samples);
+  }
+}
+
+Latent PictureEngine::add_noise(const Model& model, const Noise& noise, float sigma, const Latent& latent) {
+  return noised(*model.base, sampling_of(model), noise, sigma, latent, parts_->residency);
 }
 
 Tensor PictureEngine::decode(const Vae& vae, const Tensor& samples, const VaeOptions& options, const Watch& watch) {
-  return parts_->vae_work(*vae.base, watch).decode(samples, options, watch);
+  return parts_->vae_work(vae, watch).decode(samples, options, watch);
 }
 
 Tensor PictureEngine::encode(const Vae& vae, const Tensor& pixels, const VaeOptions& options, const Watch& watch) {
-  return parts_->vae_work(*vae.base, watch).encode(pixels, options, watch);
+  Vae half = vae;
+  if (vae.encoder) half.base = vae.encoder;
+  return parts_->vae_work(half, watch).encode(pixels, options, watch);
 }
 
 Tensor PictureEngine::preview(const Model& model, const Tensor& denoised) const {
   return latent_to_rgb(model.base->file().family, denoised, parts_->residency);
+}
+
+std::string PictureEngine::preview_decoder(const Model& model) const {
+  return std::string(tiny_decoder_name(model.base->file().family));
+}
+
+Tensor PictureEngine::decode_preview(const Model& model, const Vae& tiny, const Tensor& denoised, const Watch& watch) {
+  const Tensor first = first_for_vae(denoised, model.base->file().latent_scale, parts_->residency);
+  return parts_->vae_work(tiny, watch).decode(first, {}, watch);
 }
 
 }  // namespace hearth::diffuse

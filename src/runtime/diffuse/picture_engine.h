@@ -38,14 +38,15 @@ struct PromptWords {
 
 /// Who decides what the model predicts at a step.
 struct Guider {
-  enum class Kind { kBasic, kCfg, kDualCfg, kDualCfgNested };
+  enum class Kind { kBasic, kCfg, kDualCfg, kDualCfgNested, kPerpNeg };
   Kind kind = Kind::kCfg;
   Model model;
   Conditioning positive;
-  Conditioning middle;    // dual: cond2
+  Conditioning middle;    // dual: cond2; perp-neg: the empty prompt
   Conditioning negative;
   double cfg = 1;
   double cfg_middle = 1;  // dual: cfg_cond2_negative
+  double negative_scale = 1;  // perp-neg
 };
 
 /// Noise as ComfyUI's NOISE: from a seed, or none.
@@ -75,7 +76,9 @@ struct PictureSize {
 class PictureEngine {
  public:
   /// `executor` and `memory` outlive the engine. `embedding_folders`: where `embedding:NAME` of a prompt is looked up.
-  PictureEngine(Executor& executor, governor::LeasedAllocator& memory, std::vector<std::string> embedding_folders = {});
+  /// `compute`: for models whose own options leave something open.
+  PictureEngine(Executor& executor, governor::LeasedAllocator& memory, std::vector<std::string> embedding_folders = {},
+                const ComputeOptions& compute = {});
   ~PictureEngine();
   PictureEngine(const PictureEngine&) = delete;
 
@@ -97,6 +100,8 @@ class PictureEngine {
   PictureSize native_size(const Model& model) const;
 
   Sampled sample(const SampleRequest& request, const Watch& watch);
+  /// AddNoise: `latent` with noise of level `sigma`, as a sampling that starts there would put it on.
+  Latent add_noise(const Model& model, const Noise& noise, float sigma, const Latent& latent);
 
   /// [B,C,h,w] -> [B,8h,8w,3] in 0..1.
   Tensor decode(const Vae& vae, const Tensor& samples, const VaeOptions& options, const Watch& watch);
@@ -104,13 +109,21 @@ class PictureEngine {
   Tensor encode(const Vae& vae, const Tensor& pixels, const VaeOptions& options, const Watch& watch);
   /// A quick picture [1,h,w,3] of a latent: a linear map of its channels.
   Tensor preview(const Model& model, const Tensor& denoised) const;
+  /// The tiny decoder ComfyUI pairs with the model, as its files in vae_approx begin: "taesd_decoder"; empty: none.
+  std::string preview_decoder(const Model& model) const;
+  /// A preview [1,8h,8w,3] by that decoder.
+  Tensor decode_preview(const Model& model, const Vae& tiny, const Tensor& denoised, const Watch& watch);
 
   /// Drops weights nobody uses just now; they come back when a step needs them.
   void free_unused();
-  /// Gives way to others: drops one idle model; false when there is none.
-  bool make_room();
-  /// Asked when there is no room for pictures: may others give way?
-  void set_make_room(Residency::MakeRoom make_room);
+  /// The parts in memory and the arena between steps, as a governor sees them.
+  governor::Resider& resider();
+  /// Who makes room for pictures; knows resider() already. Set before the first use.
+  void set_evictor(governor::Evictor& evictor);
+  /// What ending the running work would give back; 0 when none runs.
+  int64_t running_bytes() const;
+  /// Ends the running work at its next cut: its caller gets `why`. False when none runs.
+  bool abort(const Error& why);
   /// Host memory for images, masks and latents.
   governor::LeasedAllocator& memory();
 

@@ -1,6 +1,6 @@
 // The engine over tiny random checkpoints: one seed gives one picture whatever else is in memory, batches hold their
-// members, LoRAs change and leave, masks keep what they should, tiles agree with the whole, and cancelled or refused work
-// leaves nothing behind.
+// members, LoRAs change and leave, masks keep what they should, tiles agree with the whole, and cancelled or refused
+// work leaves nothing behind.
 #include "runtime/diffuse/picture_engine.h"
 
 #include <gtest/gtest.h>
@@ -44,8 +44,10 @@ class PictureEngineTest : public ::testing::Test {
   }
   Tensor zeros(Shape shape) { return memory_.tensor(DType::kF32, shape, "test").value(); }
   SampleRequest request(const Pipe& pipe, uint64_t seed, int64_t batch = 1, int64_t side = 8, int64_t steps = 3) {
-    SampleRequest r{.guider = {.model = pipe.model, .positive = words(pipe, "a red apple"), .negative = words(pipe, ""), .cfg = 5},
-                    .sampler = {.name = "euler"}, .noise = {.seed = seed}};
+    SampleRequest r{
+        .guider = {.model = pipe.model, .positive = words(pipe, "a red apple"), .negative = words(pipe, ""), .cfg = 5},
+        .sampler = {.name = "euler"},
+        .noise = {.seed = seed}};
     r.sigmas = ksampler_sigmas("euler", "normal", engine_.sampling_of(pipe.model), {.steps = steps}).value();
     r.latent.samples = zeros({batch, 4, side, side});
     return r;
@@ -90,13 +92,15 @@ TEST_F(PictureEngineTest, WordsAndTheirWeightsMatter) {
   std::string text;
   for (int i = 0; i < 100; ++i) text += "apple tree ";
   EXPECT_EQ(engine_.encode_text(pipe.clip, {text, text}, {}).context.dim(1), 77 * 3);
-  EXPECT_EQ(engine_.encode_text(pipe.clip, {"short", text}, {}).context.dim(1), 77 * 3) << "the shorter one is filled up";
+  EXPECT_EQ(engine_.encode_text(pipe.clip, {"short", text}, {}).context.dim(1), 77 * 3)
+      << "the shorter one is filled up";
 }
 
 TEST_F(PictureEngineTest, AMaskKeepsWhatIsOutsideOfIt) {
   const Pipe pipe = open("sd1");
   SampleRequest r = request(pipe, 7, 1, 16, 4);
-  for (int64_t i = 0; i < r.latent.samples.numel(); ++i) r.latent.samples.data<float>()[i] = std::sin(0.1f * static_cast<float>(i));
+  for (int64_t i = 0; i < r.latent.samples.numel(); ++i)
+    r.latent.samples.data<float>()[i] = std::sin(0.1f * static_cast<float>(i));
   r.latent.noise_mask = zeros({1, 16, 16});
   for (int64_t y = 0; y < 16; ++y) {
     for (int64_t x = 8; x < 16; ++x) r.latent.noise_mask.data<float>()[y * 16 + x] = 1;
@@ -115,8 +119,9 @@ TEST_F(PictureEngineTest, TilesAgreeWithTheWholeAndSlicesAreTheBatch) {
   const std::vector<float> sliced = values(engine_.decode(pipe.vae, latent, {.slicing = true}, {}));
   EXPECT_EQ(values(engine_.decode(pipe.vae, latent, {.slicing = false}, {})), sliced);
   int64_t told = 0, total = 0;
-  const std::vector<float> tiled = values(engine_.decode(pipe.vae, latent, {.tile = 64, .overlap = 16},
-                                                         {.progress = [&](int64_t done, int64_t of) { told = done, total = of; }}));
+  const std::vector<float> tiled =
+      values(engine_.decode(pipe.vae, latent, {.tile = 64, .overlap = 16},
+                            {.progress = [&](int64_t done, int64_t of) { told = done, total = of; }}));
   EXPECT_EQ(told, total);
   EXPECT_GT(total, 2);
   double error = 0;
@@ -167,6 +172,51 @@ TEST_F(PictureEngineTest, WrongShapesAreRefusedInWords) {
   EXPECT_THROW(engine_.load_vae("/nowhere.safetensors", {}), Error);
 }
 
+TEST_F(PictureEngineTest, PrecisionIsHowWeightsLieInMemory) {
+  Pipe pipe = open("sd1");  // a float32 file
+  const std::vector<float> as_in_file = values(run(request(pipe, 7)));
+  engine_.free_unused();
+  auto with = [&](Precision precision, int64_t& leased) {
+    Pipe other = pipe;
+    other.model.compute.precision = other.clip.compute.precision = precision;
+    const SampleRequest r = request(other, 7);
+    const std::vector<float> latent = values(run(r));
+    leased = budget_.leased_bytes();
+    engine_.free_unused();
+    return latent;
+  };
+  int64_t wide = 0, half = 0, brain = 0;
+  EXPECT_EQ(with(Precision::kF32, wide), as_in_file);
+  // The weights of this checkpoint are short numbers: 16 bits hold them whole.
+  EXPECT_EQ(with(Precision::kF16, half), as_in_file);
+  EXPECT_EQ(with(Precision::kBf16, brain), as_in_file);
+  EXPECT_LT(half, wide * 3 / 4);
+  EXPECT_EQ(half, brain);
+}
+
+TEST_F(PictureEngineTest, ExactAttentionIsTheSamePictureByOtherMeans) {
+  Pipe pipe = open("sdxl");
+  const std::vector<float> tiled = values(run(request(pipe, 7)));
+  pipe.model.compute.attention = AttentionKind::kExact;
+  const std::vector<float> exact = values(run(request(pipe, 7)));
+  EXPECT_NE(tiled, exact);
+  double error = 0, size = 0;
+  for (size_t i = 0; i < tiled.size(); ++i) {
+    error += std::pow(tiled[i] - exact[i], 2);
+    size += std::pow(exact[i], 2);
+  }
+  EXPECT_LT(std::sqrt(error / size), 1e-4);
+}
+
+TEST_F(PictureEngineTest, AModelsOwnOptionsGoBeforeTheDefaults) {
+  PictureEngine exact(executor_, memory_, {}, {.attention = AttentionKind::kExact});
+  SampleRequest r = request(open("sd1"), 7);
+  const std::vector<float> by_default = values(exact.sample(r, {}).output.samples), tiled = values(run(r));
+  EXPECT_NE(by_default, tiled);
+  r.guider.model.compute.attention = AttentionKind::kTiled;
+  EXPECT_EQ(values(exact.sample(r, {}).output.samples), tiled);
+}
+
 class TightPictureEngineTest : public PictureEngineTest {
  protected:
   TightPictureEngineTest() : PictureEngineTest(int64_t{100} << 20) {}
@@ -179,6 +229,82 @@ TEST_F(TightPictureEngineTest, PartsGiveWayToEachOther) {
   run(request(b, 7));
   EXPECT_EQ(values(run(request(a, 7))), first);
   EXPECT_LE(budget_.leased_bytes(), int64_t{100} << 20);
+}
+
+TEST_F(TightPictureEngineTest, WhatDoesNotFitAtOnceIsDecodedOneByOneOrInPieces) {
+  Pipe pipe = open("sd1");
+  auto latent_of = [&](int64_t batch, int64_t side) {
+    Tensor latent = zeros({batch, 4, side, side});
+    for (int64_t i = 0; i < latent.numel(); ++i) {
+      latent.data<float>()[i] = std::sin(0.37f * static_cast<float>(i % 511));
+    }
+    return latent;
+  };
+  const Tensor several = latent_of(6, 40);
+  const std::vector<float> sliced = values(engine_.decode(pipe.vae, several, {}, {}));
+  pipe.vae.compute.vae_slicing = false;
+  EXPECT_EQ(values(engine_.decode(pipe.vae, several, {}, {})), sliced);  // together where they fit
+  pipe.vae.compute.vae_tiling = Tiling::kOff;
+  Tensor large;
+  bool fits = true;
+  for (int64_t side = 64; fits && side <= 1024; side *= 2) {
+    engine_.free_unused();
+    large = latent_of(1, side);
+    try {
+      engine_.decode(pipe.vae, large, {}, {});
+    } catch (const Error& e) {
+      ASSERT_EQ(e.code(), Code::kNoMemory);
+      fits = false;
+    }
+  }
+  ASSERT_FALSE(fits) << "some whole picture is too large";
+  pipe.vae.compute.vae_tiling = Tiling::kAuto;
+  pipe.vae.compute.vae_tile = 256;
+  const std::vector<float> in_pieces = values(engine_.decode(pipe.vae, large, {}, {}));
+  pipe.vae.compute.vae_tiling = Tiling::kOn;
+  EXPECT_EQ(values(engine_.decode(pipe.vae, large, {}, {})), in_pieces);
+}
+
+TEST_F(PictureEngineTest, PreviewsByATinyDecoderAreOfTheFirstMemberInTheDenoisersScale) {
+  const Pipe pipe = open("sd1");
+  const Vae tiny = engine_.load_vae(checkpoint("taesd"), {});
+  EXPECT_EQ(engine_.preview_decoder(pipe.model), "taesd_decoder");
+  EXPECT_EQ(engine_.preview_decoder(open("sdxl").model), "taesdxl_decoder");
+  const Tensor denoised = run(request(pipe, 3, 2));  // any latents
+  Tensor first = zeros({1, 4, 8, 8});
+  const float scale = 0.18215f;  // of SD1
+  for (int64_t i = 0; i < first.numel(); ++i) first.data<float>()[i] = denoised.data<float>()[i] / scale;
+  const Tensor preview = engine_.decode_preview(pipe.model, tiny, denoised, {});
+  ASSERT_EQ(preview.shape(), (Shape{1, 32, 32, 3})) << "this small one enlarges by 4";
+  EXPECT_EQ(values(preview), values(engine_.decode(tiny, first, {}, {})));
+  EXPECT_THROW(engine_.decode_preview(pipe.model, tiny, denoised, {.is_cancelled = [] { return true; }}), Error);
+}
+
+TEST_F(PictureEngineTest, AddedNoiseIsThatOfASamplingAtItsLevel) {
+  const Pipe pipe = open("sd1");
+  SampleRequest r = request(pipe, 5, 2);
+  const Latent noised = engine_.add_noise(pipe.model, {.seed = 5}, 2.0f, r.latent);
+  const Latent twice = engine_.add_noise(pipe.model, {.seed = 5}, 4.0f, r.latent);
+  const std::vector<float> one = values(noised.samples), two = values(twice.samples);
+  double squares = 0;
+  for (size_t i = 0; i < one.size(); ++i) {
+    EXPECT_FLOAT_EQ(two[i], 2 * one[i]) << "an empty latent gets noise only";
+    squares += static_cast<double>(one[i]) * one[i];
+  }
+  EXPECT_NEAR(std::sqrt(squares / static_cast<double>(one.size())), 2 / 0.18215, 1) << "in the scale of the VAE";
+  EXPECT_EQ(values(engine_.add_noise(pipe.model, {.is_off = true}, 4.0f, r.latent).samples), values(r.latent.samples));
+}
+
+TEST_F(PictureEngineTest, ContinuousLevelsReplaceTheTable) {
+  Model model = open("sd1").model;
+  model.prediction = Prediction::kEdm;
+  model.continuous = ContinuousLevels{.sigma_min = 0.01, .sigma_max = 80, .sigma_data = 0.5};
+  const ModelSampling edm = engine_.sampling_of(model);
+  EXPECT_FLOAT_EQ(edm.sigma_max(), 80);
+  EXPECT_FLOAT_EQ(edm.timestep(1), 0) << "a quarter of the logarithm";
+  model.prediction = Prediction::kV;
+  model.continuous = ContinuousLevels{.is_angle = true, .sigma_min = 0.03, .sigma_max = 500};
+  EXPECT_FLOAT_EQ(engine_.sampling_of(model).timestep(1), 0.5f) << "an eighth of a turn";
 }
 
 }  // namespace

@@ -42,30 +42,56 @@ int64_t PictureLane::measure(const std::string& shape_key, FunctionRef<void(Ctx&
 void PictureLane::run(const std::string& shape_key, const std::function<bool()>& is_cancelled,
                       FunctionRef<void(Ctx&)> step) {
   std::lock_guard lock(mutex_);
+  const Running running(*this);
   const int64_t peak = measure(shape_key, step);
   if (!lane_ || lane_->arena().capacity_bytes() < peak) {
-    lane_.reset();  // the old arena makes room for the new one
+    drop_lane();  // the old arena makes room for the new one
     lane_ = std::make_unique<Lane>("pictures", executor_.device(), memory_.allocate(peak, "arena pictures"));
+    arena_bytes_ = lane_->arena().capacity_bytes();
   }
-  auto cancelled = [&] { return is_cancelled && is_cancelled(); };
-  executor_.run({.lane = *lane_, .work_class = WorkClass::kBatch, .body = step, .is_cancelled = cancelled}).value();
+  auto cancelled = [&] { return is_aborted_ || (is_cancelled && is_cancelled()); };
+  const Result<void> done =
+      executor_.run({.lane = *lane_, .work_class = WorkClass::kBatch, .body = step, .is_cancelled = cancelled});
+  if (!done && is_aborted_) {
+    std::lock_guard reason(why_mutex_);
+    throw *why_aborted_;
+  }
+  done.value();
+}
+
+PictureLane::Running::Running(PictureLane& lane) : lane_(lane) {
+  std::lock_guard lock(lane_.why_mutex_);
+  lane_.is_aborted_ = false;
+  lane_.is_running_ = true;
+}
+
+PictureLane::Running::~Running() { lane_.is_running_ = false; }
+
+bool PictureLane::abort(const Error& why) {
+  std::lock_guard lock(why_mutex_);
+  if (!is_running_) return false;
+  why_aborted_ = why;
+  is_aborted_ = true;
+  return true;
+}
+
+void PictureLane::drop_lane() {
+  lane_.reset();
+  arena_bytes_ = 0;
 }
 
 void PictureLane::release() {
   std::lock_guard lock(mutex_);
-  lane_.reset();
+  drop_lane();
 }
 
+// Whoever runs a step may come here while it looks for room; it does not wait for itself.
 bool PictureLane::try_release() {
+  if (is_running_) return false;
   std::unique_lock lock(mutex_, std::try_to_lock);
   if (!lock || !lane_) return false;
-  lane_.reset();
+  drop_lane();
   return true;
-}
-
-int64_t PictureLane::arena_bytes() const {
-  std::lock_guard lock(mutex_);
-  return lane_ ? lane_->arena().capacity_bytes() : 0;
 }
 
 Tensor upload(Ctx& c, std::span<const float> values, Shape shape) {

@@ -1,9 +1,11 @@
 // PictureLane: where the steps of picture work run: one lane whose arena is as large as the largest step asked for, as
 // Meta measures it before the step runs. Steps come one after the other; the caller's thread waits.
 #pragma once
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <unordered_map>
@@ -28,16 +30,34 @@ class PictureLane {
   void release();
   /// As release(), unless a step runs or there is nothing to give: false then.
   bool try_release();
-  int64_t arena_bytes() const;
+  int64_t arena_bytes() const { return arena_bytes_; }
+  bool is_running() const { return is_running_; }
+  /// Ends the step that runs at its next cut, with `why`; false when none runs.
+  bool abort(const Error& why);
 
  private:
+  // A step that runs, from its first look at memory on.
+  class Running {
+   public:
+    explicit Running(PictureLane& lane);
+    ~Running();
+
+   private:
+    PictureLane& lane_;
+  };
   int64_t measure(const std::string& shape_key, FunctionRef<void(Ctx&)> step);
+  void drop_lane();  // mutex_ held
 
   Executor& executor_;
   Residency& memory_;
   mutable std::mutex mutex_;  // held while a step runs
   std::unique_ptr<Lane> lane_;
   std::unordered_map<std::string, int64_t> peaks_;
+  std::atomic<int64_t> arena_bytes_{0};
+  std::atomic<bool> is_running_{false};
+  std::atomic<bool> is_aborted_{false};
+  std::mutex why_mutex_;
+  std::optional<Error> why_aborted_;  // guarded by why_mutex_, as turning is_aborted_ is
 };
 
 /// A tensor of the step with host values; bytes are not looked at on Meta.

@@ -1,27 +1,28 @@
 #include "runtime/diffuse/residency.h"
 
 #include <algorithm>
-
-#include "core/base/log.h"
-#include "core/base/units.h"
+#include <chrono>
 
 namespace hearth::diffuse {
 namespace {
 
 bool is_idle(const std::shared_ptr<const Part>& part) { return part.use_count() == 1; }
 
+double now_s() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
 }  // namespace
 
-void Residency::set_make_room(MakeRoom make_room) {
-  std::lock_guard lock(mutex_);
-  make_room_ = std::move(make_room);
+Residency::Residency(governor::LeasedAllocator& memory) : memory_(memory), own_evictor_(memory.budget()) {
+  own_evictor_.add(*this);
 }
 
 std::shared_ptr<const Part> Residency::find(const std::string& key) {
   std::lock_guard lock(mutex_);
   const auto found = std::find_if(held_.begin(), held_.end(), [&](const Held& held) { return held.key == key; });
   if (found == held_.end()) return nullptr;
-  held_.splice(held_.end(), held_, found);
+  found->used_s = now_s();
   return found->part;
 }
 
@@ -30,24 +31,30 @@ std::shared_ptr<const Part> Residency::use(const std::string& key,
   if (auto part = find(key)) return part;
   std::lock_guard one_at_a_time(making_);
   if (auto part = find(key)) return part;
+  const double begun_s = now_s();
   std::shared_ptr<const Part> part = make();
   std::lock_guard lock(mutex_);
-  held_.push_back({key, part});
+  held_.push_back({key, part, now_s(), now_s() - begun_s});
   return part;
 }
 
 StorageRef Residency::allocate(int64_t bytes, std::string_view holder) {
+  return with_room(bytes, holder, [&] { return memory_.allocate(bytes, holder); });
+}
+
+StorageRef Residency::book(int64_t bytes, std::string_view holder) {
+  return with_room(bytes, holder, [&] { return memory_.book(bytes, holder); });
+}
+
+StorageRef Residency::with_room(int64_t bytes, std::string_view holder,
+                                const std::function<Result<StorageRef>()>& take) {
   for (;;) {
-    Result<StorageRef> storage = memory_.allocate(bytes, holder);
+    Result<StorageRef> storage = take();
     if (storage) return *std::move(storage);
     if (storage.error().code() != Code::kNoMemory) throw storage.error();
-    if (evict_one()) continue;
-    MakeRoom make_room;
-    {
-      std::lock_guard lock(mutex_);
-      make_room = make_room_;
-    }
-    if (!make_room || !make_room(bytes)) throw storage.error();
+    if (evictor_->make_room(bytes, "", std::string(holder) + " needs room")) continue;
+    memory_.budget().journal().refused(storage.error());
+    throw storage.error();
   }
 }
 
@@ -55,19 +62,31 @@ Tensor Residency::tensor(DType dtype, Shape shape, std::string_view holder) {
   return Tensor(allocate(row_bytes(dtype, shape.numel()), holder), dtype, shape);
 }
 
-bool Residency::evict_one() {
+std::vector<governor::Resident> Residency::residents() const {
+  const double now = now_s();
+  std::lock_guard lock(mutex_);
+  std::vector<governor::Resident> out;
+  for (const Held& held : held_) {
+    out.push_back({.name = held.key, .bytes = held.part->bytes(), .idle_s = now - held.used_s,
+                   .reload_s = held.reload_s, .is_busy = !is_idle(held.part)});
+  }
+  return out;
+}
+
+bool Residency::evict(const std::string& key) {
   Held leaving;  // freed after the lock
   std::lock_guard lock(mutex_);
-  const auto found = std::find_if(held_.begin(), held_.end(), [](const Held& held) { return is_idle(held.part); });
+  const auto found = std::find_if(held_.begin(), held_.end(), [&](const Held& held) {
+    return held.key == key && is_idle(held.part);
+  });
   if (found == held_.end()) return false;
   leaving = std::move(*found);
   held_.erase(found);
-  log::info("unloading {}: {}", leaving.key, format_bytes(leaving.part->bytes()));
   return true;
 }
 
 void Residency::evict_idle() {
-  while (evict_one()) {
+  while (own_evictor_.evict_one("asked to")) {
   }
 }
 

@@ -1,5 +1,6 @@
 // Residency: which parts of picture models (a UNet, text encoders, a VAE, a LoRA's changed weights) are in memory. A
-// part comes when it is used and stays until room is needed: the one used longest ago leaves first, never one in use.
+// part comes when it is used and stays until room is needed: who leaves first is governor/residency/policy.h's to say,
+// never one in use.
 // What workflows hold are names of parts, so no cached node output keeps weights in memory. Thread-safe.
 #pragma once
 #include <cstdint>
@@ -10,7 +11,8 @@
 #include <string>
 #include <string_view>
 
-#include "core/device/allocator.h"
+#include "governor/budget/budget.h"
+#include "governor/residency/evictor.h"
 
 namespace hearth::diffuse {
 
@@ -21,14 +23,12 @@ class Part {
   virtual int64_t bytes() const = 0;
 };
 
-class Residency {
+class Residency final : public governor::Resider {
  public:
-  /// Asked when nothing here can leave any more: may others give way? True when trying again makes sense.
-  using MakeRoom = std::function<bool(int64_t bytes)>;
-
   /// `memory` outlives this and every part.
-  explicit Residency(Allocator& memory) : memory_(memory) {}
-  void set_make_room(MakeRoom make_room);
+  explicit Residency(governor::LeasedAllocator& memory);
+  /// Who makes room for a part; knows this one already. Without one, parts alone give way. Set before the first use.
+  void set_evictor(governor::Evictor& evictor) { evictor_ = &evictor; }
 
   /// The part called `key`, made by `make` when it is not in memory. One part is made at a time. While the caller holds
   /// the reference the part stays.
@@ -36,10 +36,12 @@ class Residency {
 
   /// A lease, for which idle parts leave if need be. Throws kNoMemory with numbers when there is no room still.
   StorageRef allocate(int64_t bytes, std::string_view holder);
+  /// The right to hold that many bytes elsewhere, in vectors of host code, for as long as the reference lives.
+  StorageRef book(int64_t bytes, std::string_view holder);
   Tensor tensor(DType dtype, Shape shape, std::string_view holder);
 
-  /// Evicts the idle part that was used longest ago; false when there is none.
-  bool evict_one();
+  std::vector<governor::Resident> residents() const override;
+  bool evict(const std::string& key) override;
   void evict_idle();
   /// Bytes that could leave now.
   int64_t idle_bytes() const;
@@ -49,14 +51,18 @@ class Residency {
   struct Held {
     std::string key;
     std::shared_ptr<const Part> part;
+    double used_s = 0;    // when it last was
+    double reload_s = 0;  // what making it took
   };
   std::shared_ptr<const Part> find(const std::string& key);
+  StorageRef with_room(int64_t bytes, std::string_view holder, const std::function<Result<StorageRef>()>& take);
 
-  Allocator& memory_;
+  governor::LeasedAllocator& memory_;
+  governor::Evictor own_evictor_;
+  governor::Evictor* evictor_ = &own_evictor_;
   std::mutex making_;           // one part is made at a time; never taken with mutex_ held
   mutable std::mutex mutex_;
-  std::list<Held> held_;        // used longest ago first
-  MakeRoom make_room_;
+  std::list<Held> held_;
 };
 
 }  // namespace hearth::diffuse

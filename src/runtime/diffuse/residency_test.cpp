@@ -65,18 +65,43 @@ TEST_F(ResidencyTest, WhatIsInUseStaysAndTheRefusalSaysWhoHoldsIt) {
   EXPECT_EQ(budget_.leased_bytes(), 60 << 12);
 }
 
-TEST_F(ResidencyTest, OthersAreAskedLast) {
-  StorageRef elsewhere = *memory_.allocate(60 << 12, "a language model");
+TEST_F(ResidencyTest, BookedBytesCountAndMakeRoomLikeOthers) {
+  use("a", 40 << 12);
+  {
+    const StorageRef held = parts_.book(80 << 12, "pictures");
+    EXPECT_EQ(budget_.leased_bytes(), 80 << 12);
+    EXPECT_FALSE(parts_.is_resident("a"));
+    EXPECT_THROW(parts_.book(40 << 12, "pictures"), Error);
+  }
+  EXPECT_EQ(budget_.leased_bytes(), 0);
+}
+
+TEST_F(ResidencyTest, WhoKeepsOtherThingsGivesWayInTheSameOrder) {
+  // A language model, say, idle for longer than any part.
+  struct Other : governor::Resider {
+    explicit Other(StorageRef storage) : storage(std::move(storage)) {}
+    std::vector<governor::Resident> residents() const override {
+      if (!storage) return {};
+      return {{.name = "other", .bytes = storage->bytes(), .idle_s = 1e6}};
+    }
+    bool evict(const std::string& name) override {
+      storage = {};
+      return name == "other";
+    }
+    StorageRef storage;
+  } other(*memory_.allocate(60 << 12, "other"));
+  governor::Evictor shared(budget_);
+  shared.add(parts_);
+  shared.add(other);
+  parts_.set_evictor(shared);
   use("a", 30 << 12);
-  int asked = 0;
-  parts_.set_make_room([&](int64_t) {
-    EXPECT_FALSE(parts_.is_resident("a")) << "what is idle here leaves before others are asked";
-    ++asked;
-    elsewhere = {};
-    return true;
-  });
-  EXPECT_TRUE(use("b", 90 << 12));
-  EXPECT_EQ(asked, 1);
+  use("b", 60 << 12);
+  EXPECT_TRUE(parts_.is_resident("a")) << "the other alone was enough";
+  EXPECT_FALSE(other.storage);
+  EXPECT_EQ(budget_.journal().entries().back().who, "other");
+  use("c", 90 << 12);
+  EXPECT_FALSE(parts_.is_resident("a") || parts_.is_resident("b"));
+  EXPECT_EQ(budget_.journal().counts().evictions, 3u);
 }
 
 TEST_F(ResidencyTest, ManyThreadsMakeEachPartOnce) {

@@ -1,6 +1,7 @@
 #include "runtime/diffuse/sample_work.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include <fmt/format.h>
 
@@ -14,6 +15,9 @@ namespace {
 // More rows a call save nothing on a CPU once its caches are full; they cost activations.
 constexpr int64_t kActivationBytes = 128 * MiB;
 constexpr int64_t kMostRows = 16;
+// Latents in host memory while one is sampled: latent, noise, mask, x, guesses with and without the prompt, the last
+// one kept, and what samplers remember of earlier steps (four for lms) and of their own noise.
+constexpr int64_t kFields = 16;
 
 LatentShape shape_of(const Tensor& samples) {
   return {samples.dim(0), samples.dim(1), samples.dim(2), samples.dim(3)};
@@ -25,7 +29,37 @@ Field scaled(const Tensor& samples, float scale) {
   return values;
 }
 
+Field noise_of(const Noise& noise, const Latent& latent) {
+  const LatentShape shape = shape_of(latent.samples);
+  if (noise.is_off) return Field(shape.numel());
+  return Field(batch_noise({}, noise.seed, shape.batch, shape.channels * shape.plane(), latent.batch_index));
+}
+
+// The latent with other samples, given in the model's scale.
+Latent latent_of(const Latent& like, const Field& values, float scale, Residency& memory) {
+  Latent out = like;
+  out.samples = memory.tensor(DType::kF32, like.samples.shape(), "latents");
+  for (int64_t i = 0; i < values.size(); ++i) out.samples.data<float>()[i] = values[i] / scale;
+  return out;
+}
+
 }  // namespace
+
+Latent noised(const DiffusionFile& file, const ModelSampling& sampling, const Noise& noise, float sigma,
+              const Latent& latent, Residency& memory) {
+  const float scale = file.file().latent_scale;
+  Field mixed = sampling.noise_scaling(sigma, noise_of(noise, latent), scaled(latent.samples, scale));
+  for (float& v : mixed.span()) v = std::isfinite(v) ? v : 0.0f;
+  return latent_of(latent, mixed, scale, memory);
+}
+
+int64_t rows_at_once(const UnetConfig& config, int64_t height, int64_t width, int64_t tokens) {
+  // What a row costs grows with its pixels: the widest maps and, beside them, queries and feed-forward of the deepest.
+  const int64_t bytes = row_bytes(DType::kF32, height * width * config.channels * 12 + tokens * config.context_dim);
+  return std::clamp<int64_t>(kActivationBytes / std::max<int64_t>(bytes, 1), 1, kMostRows);
+}
+
+int64_t sampling_bytes(int64_t bytes) { return kFields * bytes; }
 
 UnetInputs SampleWork::inputs() const {
   UnetInputs inputs{.is_inpaint = file_.file().is_inpaint(), .latent_scale = file_.file().latent_scale};
@@ -51,20 +85,9 @@ void SampleWork::check_request(const SampleRequest& request) const {
 LatentTask SampleWork::task_of(const SampleRequest& request) const {
   const Latent& latent = request.latent;
   LatentTask task{.shape = shape_of(latent.samples), .latent = scaled(latent.samples, file_.file().latent_scale)};
-  const int64_t each = task.shape.channels * task.shape.plane();
-  task.noise = request.noise.is_off
-                   ? Field(task.shape.numel())
-                   : Field(batch_noise({}, request.noise.seed, task.shape.batch, each, latent.batch_index));
+  task.noise = noise_of(request.noise, latent);
   if (latent.noise_mask) task.mask = noise_mask(latent.noise_mask, task.shape);
   return task;
-}
-
-Latent SampleWork::latent_of(const Latent& like, const Field& values) const {
-  Latent out = like;
-  out.samples = memory_.tensor(DType::kF32, like.samples.shape(), "latents");
-  const float scale = file_.file().latent_scale;
-  for (int64_t i = 0; i < values.size(); ++i) out.samples.data<float>()[i] = values[i] / scale;
-  return out;
 }
 
 Sampled SampleWork::run(const SampleRequest& request, const Watch& watch) {
@@ -76,26 +99,29 @@ Sampled SampleWork::run(const SampleRequest& request, const Watch& watch) {
   auto on_step = [&](const SamplerStep& step) {
     if (watch.preview) {
       const LatentShape shape = shape_of(request.latent.samples);
-      Tensor denoised = memory_.tensor(DType::kF32, {shape.batch, shape.channels, shape.height, shape.width}, "previews");
+      Tensor denoised =
+          memory_.tensor(DType::kF32, {shape.batch, shape.channels, shape.height, shape.width}, "previews");
       std::copy_n(step.denoised.data(), step.denoised.size(), denoised.data<float>());
       watch.preview(g.model, denoised);
     }
     if (watch.progress) watch.progress(std::min(step.index + 1, steps), steps);
   };
+  const StorageRef held = memory_.book(sampling_bytes(request.latent.samples.bytes()), "latents");
   const SampledField done = sample_latent(
       {.model = sampling_, .inputs = inputs(),
        .guidance = {.kind = kind, .positive = g.positive, .middle = g.middle, .negative = g.negative, .cfg = g.cfg,
-                    .cfg_middle = g.cfg_middle, .rescale = g.model.rescale_cfg},
+                    .cfg_middle = g.cfg_middle, .negative_scale = g.negative_scale, .rescale = g.model.rescale_cfg,
+                    .differential = g.model.differential},
        .sampler = request.sampler, .sigmas = request.sigmas, .task = task_of(request), .seed = request.noise.seed,
        .machine = {}},
       *this, on_step);
-  return {latent_of(request.latent, done.output), latent_of(request.latent, done.denoised)};
+  const float scale = file_.file().latent_scale;
+  return {latent_of(request.latent, done.output, scale, memory_),
+          latent_of(request.latent, done.denoised, scale, memory_)};
 }
 
 int64_t SampleWork::max_rows(int64_t height, int64_t width, int64_t tokens) const {
-  // What a row costs grows with its pixels: the widest maps and, beside them, queries and feed-forward of the deepest.
-  const int64_t bytes = row_bytes(DType::kF32, height * width * file_.config().channels * 12 + tokens * file_.config().context_dim);
-  return std::clamp<int64_t>(kActivationBytes / std::max<int64_t>(bytes, 1), 1, kMostRows);
+  return rows_at_once(file_.config(), height, width, tokens);
 }
 
 void SampleWork::predict(const UnetCall& call, std::span<float> output) {
@@ -121,8 +147,10 @@ void SampleWork::predict(const UnetCall& call, std::span<float> output) {
     }
   }
   const std::vector<float> timesteps(static_cast<size_t>(n), call.timestep);
-  const std::string key = fmt::format("{} {}x{}x{} {} tokens", file_.key(), n, shape.height, shape.width, tokens);
+  const std::string key = fmt::format("{}{} {}x{}x{} {} tokens", file_.key(), compute_.step_key(), n, shape.height,
+                                      shape.width, tokens);
   lane_.run(key, watch_->is_cancelled, [&](Ctx& c) {
+    c.attention = compute_.attention_kind();
     const Tensor map = upload_map(c, x, n, channels, shape.height, shape.width);
     const Tensor told = adm > 0 ? upload(c, y, {n, adm}) : Tensor();
     const Tensor text = upload(c, context, {n, tokens, dim});

@@ -8,11 +8,22 @@
 
 namespace hearth::diffuse {
 
+/// `latent` with noise of level `sigma` on it; what is not finite becomes 0.
+Latent noised(const DiffusionFile& file, const ModelSampling& sampling, const Noise& noise, float sigma,
+              const Latent& latent, Residency& memory);
+
+/// How many rows (pictures, with and without the prompt) of a latent this large one call of the network takes at most.
+int64_t rows_at_once(const UnetConfig& config, int64_t height, int64_t width, int64_t tokens);
+
+/// Bytes of host memory that sampling a latent of `bytes` holds beside it.
+int64_t sampling_bytes(int64_t bytes);
+
 class SampleWork final : private NoisePredictor {
  public:
   /// Everything outlives this.
-  SampleWork(const DiffusionFile& file, const Unet& net, ModelSampling sampling, PictureLane& lane, Residency& memory)
-      : file_(file), net_(net), sampling_(std::move(sampling)), lane_(lane), memory_(memory) {}
+  SampleWork(const DiffusionFile& file, const Unet& net, ModelSampling sampling, const ComputeOptions& compute,
+             PictureLane& lane, Residency& memory)
+      : file_(file), net_(net), sampling_(std::move(sampling)), compute_(compute), lane_(lane), memory_(memory) {}
 
   Sampled run(const SampleRequest& request, const Watch& watch);
 
@@ -21,13 +32,13 @@ class SampleWork final : private NoisePredictor {
   void predict(const UnetCall& call, std::span<float> output) override;
 
   LatentTask task_of(const SampleRequest& request) const;
-  Latent latent_of(const Latent& like, const Field& values) const;
   UnetInputs inputs() const;
   void check_request(const SampleRequest& request) const;
 
   const DiffusionFile& file_;
   const Unet& net_;
   const ModelSampling sampling_;
+  const ComputeOptions compute_;
   PictureLane& lane_;
   Residency& memory_;
   const Watch* watch_ = nullptr;

@@ -1,6 +1,6 @@
-// Tiles: a map too large to be worked on at once is taken in overlapping pieces whose seams are blended by linear ramps.
-// Three passes with tiles of three proportions are averaged, so that no seam lies in all of them. The arithmetic of
-// ComfyUI's tiled_scale, so that tiled pictures agree with it.
+// Tiles: a map too large to be worked on at once is taken in overlapping pieces whose seams are blended by linear
+// ramps. Three passes with tiles of three proportions are averaged, so that no seam lies in all of them. The arithmetic
+// of ComfyUI's tiled_scale, so that tiled pictures agree with it.
 #pragma once
 #include <cstdint>
 #include <functional>

@@ -34,7 +34,8 @@ std::vector<float> enlarge(std::span<const float> piece, MapSize size, int64_t n
 
 TEST(Tiles, WorkOnSinglePlacesIsTheSameInTiles) {
   const TilePlan plan{.tile = 16, .overlap = 4, .scale = 4};
-  for (MapSize size : {MapSize{2, 8, 8}, MapSize{1, 16, 16}, MapSize{2, 17, 40}, MapSize{1, 41, 23}, MapSize{1, 5, 90}}) {
+  for (MapSize size :
+       {MapSize{2, 8, 8}, MapSize{1, 16, 16}, MapSize{2, 17, 40}, MapSize{1, 41, 23}, MapSize{1, 5, 90}}) {
     const std::vector<float> map = random_map(size, 7);
     std::vector<float> out(static_cast<size_t>((size.channels + 1) * size.height * size.width * 16));
     int64_t pieces = 0;

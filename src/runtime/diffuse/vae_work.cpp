@@ -11,16 +11,14 @@
 namespace hearth::diffuse {
 namespace {
 
-constexpr int64_t kFallbackTile = 512, kFallbackOverlap = 64;  // pixels, where a whole picture does not fit
-
 void want(const Tensor& t, int64_t channels_at, int64_t channels, const char* what) {
-  if (t && t.rank() == 4 && t.dtype() == DType::kF32 && t.is_contiguous() && t.dim(static_cast<int>(channels_at)) >= channels) return;
+  if (t && t.rank() == 4 && t.dtype() == DType::kF32 && t.is_contiguous() &&
+      t.dim(static_cast<int>(channels_at)) >= channels) {
+    return;
+  }
   throw Error(Code::kInvalidArgument, fmt::format("{}: got {}, wanted 4 dimensions and {} channels", what,
                                                   t ? t.shape().text() : "nothing", channels));
 }
-
-// Overlaps as ComfyUI keeps them: at most a quarter of a tile.
-int64_t overlap_of(const VaeOptions& options) { return std::min(options.overlap, options.tile / 4); }
 
 }  // namespace
 
@@ -44,7 +42,9 @@ std::vector<float> VaeWork::decode_whole(std::span<const float> z, int64_t n, in
     z = scaled;
   }
   std::vector<float> out(static_cast<size_t>(n * 3 * height * width * shrink * shrink));
-  lane_.run(fmt::format("decode {} {}x{}x{}", file_.key(), n, height, width), watch.is_cancelled, [&](Ctx& c) {
+  lane_.run(fmt::format("decode {}{} {}x{}x{}", file_.key(), compute_.step_key(), n, height, width), watch.is_cancelled,
+            [&](Ctx& c) {
+    c.attention = compute_.attention_kind();
     const Tensor picture = network_decode(c, upload_map(c, z, n, file_.latent_channels(), height, width));
     download_map(c, picture, out);
   });
@@ -56,7 +56,9 @@ std::vector<float> VaeWork::encode_whole(std::span<const float> x, int64_t n, in
   const int64_t shrink = file_.shrink(), h = height / shrink, w = width / shrink, channels = file_.latent_channels();
   const int64_t made = file_.is_tiny() ? channels : 2 * channels;  // log variances behind the means
   std::vector<float> moments(static_cast<size_t>(n * made * h * w));
-  lane_.run(fmt::format("encode {} {}x{}x{}", file_.key(), n, height, width), watch.is_cancelled, [&](Ctx& c) {
+  lane_.run(fmt::format("encode {}{} {}x{}x{}", file_.key(), compute_.step_key(), n, height, width), watch.is_cancelled,
+            [&](Ctx& c) {
+    c.attention = compute_.attention_kind();
     download_map(c, network_encode(c, upload_map(c, x, n, 3, height, width)), moments);
   });
   std::vector<float> means(static_cast<size_t>(n * channels * h * w));
@@ -69,22 +71,51 @@ std::vector<float> VaeWork::encode_whole(std::span<const float> x, int64_t n, in
   return means;
 }
 
+// The first is what was asked for; the others, while they are left open, need less memory.
+std::vector<VaeWork::Way> VaeWork::ways(const VaeOptions& options, int64_t batch, int64_t height, int64_t width) const {
+  const Tiling tiling = options.tile > 0 ? Tiling::kOn : compute_.vae_tiling.value_or(Tiling::kAuto);
+  const int64_t tile = options.tile > 0 ? options.tile : compute_.vae_tile.value_or(kDefaultTile);
+  const Way tiles{1, tile, std::min(options.overlap, tile / 4)};  // overlaps as ComfyUI keeps them
+  if (tiling == Tiling::kOn) return {tiles};
+  const bool slices = options.slicing.value_or(compute_.vae_slicing.value_or(true));
+  std::vector<Way> ways{{slices ? 1 : batch}};
+  if (ways.front().pictures > 1) ways.push_back({1});
+  if (tiling == Tiling::kAuto && (height > tile || width > tile)) ways.push_back(tiles);
+  return ways;
+}
+
+void VaeWork::in_ways(const std::vector<Way>& ways, int64_t batch, const char* what,
+                      const std::function<void(const Way& way, int64_t first, int64_t n)>& work) const {
+  auto way = ways.begin();
+  for (int64_t first = 0; first < batch;) {
+    const int64_t n = std::min(way->pictures, batch - first);
+    try {
+      work(*way, first, n);
+      first += n;
+    } catch (const Error& e) {
+      if (e.code() != Code::kNoMemory || std::next(way) == ways.end()) throw;
+      ++way;
+      log::warn("no room to {} {} ({}); taking {}", what,
+                n > 1 ? fmt::format("{} pictures at once", n) : "a whole picture", e.message(),
+                way->tile > 0 ? fmt::format("pieces of {} pixels", way->tile) : "one at a time");
+    }
+  }
+}
+
 Tensor VaeWork::decode(const Tensor& samples, const VaeOptions& options, const Watch& watch) {
   want(samples, 1, file_.latent_channels(), "latent");
   const int64_t batch = samples.dim(0), channels = samples.dim(1), h = samples.dim(2), w = samples.dim(3);
   if (channels != file_.latent_channels()) want(Tensor(), 1, file_.latent_channels(), "latent");
-  const int64_t shrink = file_.shrink();
+  const int64_t shrink = file_.shrink(), plane = h * w * shrink * shrink;
   Tensor pictures = memory_.tensor(DType::kF32, {batch, h * shrink, w * shrink, 3}, "pictures");
-  const int64_t plane = h * w * shrink * shrink;
-  VaeOptions how = options;
-  const int64_t together = options.slicing || options.tile > 0 ? 1 : batch;
-  for (int64_t first = 0; first < batch;) {
-    const int64_t n = std::min(together, batch - first);
+  in_ways(ways(options, batch, h * shrink, w * shrink), batch, "decode", [&](const Way& way, int64_t first, int64_t n) {
     const std::span<const float> z(samples.data<float>() + first * channels * h * w,
                                    static_cast<size_t>(n * channels * h * w));
+    // In host memory beside the result: the decoder's pictures; with tiles the sum that blends them, and pieces, too.
+    const StorageRef held = memory_.book(row_bytes(DType::kF32, 3 * plane * (way.tile > 0 ? 3 : n)), "pictures");
     std::vector<float> x;
-    if (how.tile > 0) {
-      const TilePlan plan{.tile = how.tile / shrink, .overlap = overlap_of(how) / shrink,
+    if (way.tile > 0) {
+      const TilePlan plan{.tile = way.tile / shrink, .overlap = way.overlap / shrink,
                           .scale = static_cast<double>(shrink)};
       int64_t done = 0;
       const int64_t count = tile_count({channels, h, w}, plan) * batch;
@@ -95,15 +126,7 @@ Tensor VaeWork::decode(const Tensor& samples, const VaeOptions& options, const W
         return made;
       }, x);
     } else {
-      try {
-        x = decode_whole(z, n, h, w, watch);
-      } catch (const Error& e) {
-        if (e.code() != Code::kNoMemory || (h * shrink <= kFallbackTile && w * shrink <= kFallbackTile)) throw;
-        log::warn("no room to decode a whole picture ({}); decoding it in tiles of {} pixels", e.message(), kFallbackTile);
-        how.tile = kFallbackTile;
-        how.overlap = kFallbackOverlap;
-        continue;
-      }
+      x = decode_whole(z, n, h, w, watch);
     }
     float* to = pictures.data<float>() + first * plane * 3;
     for (int64_t i = 0; i < n; ++i) {
@@ -114,14 +137,14 @@ Tensor VaeWork::decode(const Tensor& samples, const VaeOptions& options, const W
         }
       }
     }
-    first += n;
-  }
+  });
   return pictures;
 }
 
 Tensor VaeWork::encode(const Tensor& pixels, const VaeOptions& options, const Watch& watch) {
   want(pixels, 3, 3, "picture");
-  const int64_t shrink = file_.shrink(), batch = pixels.dim(0), depth = pixels.dim(3), channels = file_.latent_channels();
+  const int64_t shrink = file_.shrink(), batch = pixels.dim(0), depth = pixels.dim(3),
+                channels = file_.latent_channels();
   const int64_t height = pixels.dim(1) / shrink * shrink, width = pixels.dim(2) / shrink * shrink;
   if (height == 0 || width == 0) {
     throw Error(Code::kInvalidArgument, fmt::format("a picture of {}x{} is too small: at least {} pixels a side",
@@ -130,27 +153,33 @@ Tensor VaeWork::encode(const Tensor& pixels, const VaeOptions& options, const Wa
   const int64_t top = pixels.dim(1) % shrink / 2, left = pixels.dim(2) % shrink / 2;  // the middle is kept
   const int64_t h = height / shrink, w = width / shrink;
   Tensor latents = memory_.tensor(DType::kF32, {batch, channels, h, w}, "latents");
-  std::vector<float> x(static_cast<size_t>(3 * height * width));
-  for (int64_t i = 0; i < batch; ++i) {
-    for (int64_t y = 0; y < height; ++y) {
-      for (int64_t u = 0; u < width; ++u) {
-        const float* from = pixels.data<float>() + ((i * pixels.dim(1) + top + y) * pixels.dim(2) + left + u) * depth;
-        for (int64_t c = 0; c < 3; ++c) x[static_cast<size_t>((c * height + y) * width + u)] = from[c] * 2.0f - 1.0f;
+  in_ways(ways(options, batch, height, width), batch, "encode", [&](const Way& way, int64_t first, int64_t n) {
+    const StorageRef held = memory_.book(row_bytes(DType::kF32, n * 3 * height * width), "pictures");
+    std::vector<float> x(static_cast<size_t>(n * 3 * height * width));
+    for (int64_t i = 0; i < n; ++i) {
+      float* picture = x.data() + i * 3 * height * width;
+      for (int64_t y = 0; y < height; ++y) {
+        const float* row =
+            pixels.data<float>() + (((first + i) * pixels.dim(1) + top + y) * pixels.dim(2) + left) * depth;
+        for (int64_t u = 0; u < width; ++u) {
+          for (int64_t c = 0; c < 3; ++c) picture[(c * height + y) * width + u] = row[u * depth + c] * 2.0f - 1.0f;
+        }
       }
     }
-    const std::span<float> to(latents.data<float>() + i * channels * h * w, static_cast<size_t>(channels * h * w));
-    if (options.tile > 0) {
-      const TilePlan plan{.tile = options.tile, .overlap = overlap_of(options), .scale = 1.0 / static_cast<double>(shrink),
+    const std::span<float> to(latents.data<float>() + first * channels * h * w,
+                              static_cast<size_t>(n * channels * h * w));
+    if (way.tile > 0) {
+      const TilePlan plan{.tile = way.tile, .overlap = way.overlap, .scale = 1.0 / static_cast<double>(shrink),
                           .is_square_first = true};
       work_in_tiles(x, {3, height, width}, plan, channels, [&](std::span<const float> piece, MapSize size) {
         return encode_whole(piece, 1, size.height, size.width, watch);
       }, to);
     } else {
-      const std::vector<float> z = encode_whole(x, 1, height, width, watch);
+      const std::vector<float> z = encode_whole(x, n, height, width, watch);
       std::copy(z.begin(), z.end(), to.begin());
     }
-    if (watch.progress && batch > 1) watch.progress(i + 1, batch);
-  }
+    if (watch.progress && batch > 1) watch.progress(first + n, batch);
+  });
   return latents;
 }
 

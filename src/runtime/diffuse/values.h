@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/tensor/tensor.h"
+#include "runtime/diffuse/compute_options.h"
 #include "runtime/diffuse/sampling/model_sampling.h"
 
 namespace hearth::diffuse {
@@ -60,13 +61,22 @@ class DiffusionFile;  // a denoiser as found in a file; its weights come and go 
 class TextFiles;      // one or two text encoders
 class VaeFile;
 
+/// Noise levels that are not the steps of a table: ModelSamplingContinuousEDM and ModelSamplingContinuousV.
+struct ContinuousLevels {
+  bool is_angle = false;  // ContinuousV: timesteps are angles
+  double sigma_min = 0.002, sigma_max = 120, sigma_data = 1;
+};
+
 /// ComfyUI's MODEL: shared weights and what the workflow set on them.
 struct Model {
   std::shared_ptr<DiffusionFile> base;
   std::vector<LoraUse> loras;  // in the order they were applied
   std::optional<Prediction> prediction;  // ModelSamplingDiscrete; absent: the checkpoint's own
+  std::optional<ContinuousLevels> continuous;  // absent: the table of the model's training
+  std::optional<float> differential;     // DifferentialDiffusion's strength
   std::optional<bool> zero_terminal_snr;
   std::optional<float> rescale_cfg;      // RescaleCFG's multiplier
+  ComputeOptions compute;
 };
 
 /// ComfyUI's CLIP.
@@ -74,19 +84,22 @@ struct TextEncoder {
   std::shared_ptr<TextFiles> base;
   std::vector<LoraUse> loras;
   std::optional<int> last_layer;  // CLIPSetLastLayer: -1 is the last, -2 the one before; absent: the family's own
+  ComputeOptions compute;
 };
 
 /// ComfyUI's VAE.
 struct Vae {
   std::shared_ptr<VaeFile> base;
+  std::shared_ptr<VaeFile> encoder;  // where it lies in a file of its own (TAESD)
+  ComputeOptions compute;
 };
 
-/// How much of a picture is decoded or encoded at once. Slicing takes one picture of a batch at a time; tiling takes
+/// What one call asks of a VAE beyond its ComputeOptions. Slicing takes one picture of a batch at a time; tiling takes
 /// overlapping pieces of one picture and blends their seams.
 struct VaeOptions {
-  bool slicing = true;
-  int64_t tile = 0;      // pixels; 0: the whole picture unless memory is short
-  int64_t overlap = 64;  // pixels
+  std::optional<bool> slicing;  // absent: as the VAE's options say
+  int64_t tile = 0;             // pixels; 0: as the VAE's options say
+  int64_t overlap = 64;         // pixels
 };
 
 }  // namespace hearth::diffuse

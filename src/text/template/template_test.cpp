@@ -123,7 +123,8 @@ INSTANTIATE_TEST_SUITE_P(
     Bombs, TemplateLimitsTest,
     testing::Values(
         Bomb{"{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}", "timeout"},
-        Bomb{"{% for a in range(9999) %}{% for b in range(9999) %}{% if a == b %}{% endif %}{% endfor %}{% endfor %}", "timeout"},
+        Bomb{"{% for a in range(9999) %}{% for b in range(9999) %}{% if a == b %}{% endif %}{% endfor %}{% endfor %}",
+             "timeout"},
         Bomb{"{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", "unsupported"},
         Bomb{"{% macro m(x) %}{{ m([x]) }}{% endmacro %}{{ m(1) }}", "unsupported"},
         Bomb{"{% set t = [{'k': []}] %}{% for x in t recursive %}{{ loop(t) }}{% endfor %}", "unsupported"},
@@ -134,10 +135,14 @@ INSTANTIATE_TEST_SUITE_P(
         Bomb{"{{ range(10 ** 12)|list }}", "invalid_argument"},
         Bomb{"{{ 2 ** (10 ** 6) }}", "unsupported"},
         Bomb{"{% for i in range(90000) %}{{ 'x' * 10000 }}{% endfor %}", "unsupported"},
-        Bomb{"{% set ns = namespace(t='x') %}{% for i in range(99) %}{% set ns.t = ns.t ~ ns.t %}{% endfor %}", "unsupported"},
-        Bomb{"{% set ns = namespace(l=[1]) %}{% for i in range(99) %}{% set ns.l = ns.l + ns.l %}{% endfor %}", "timeout"},
-        Bomb{"{% set ns = namespace(l=[1]) %}{% for i in range(999) %}{% set ns.l = [ns.l, ns.l] %}{% endfor %}", "unsupported"},
-        Bomb{"{% set ns = namespace(l=[1]) %}{% for i in range(99) %}{% set ns.l = [ns.l, ns.l] %}{% endfor %}{{ ns.l }}", "timeout"},
+        Bomb{"{% set ns = namespace(t='x') %}{% for i in range(99) %}{% set ns.t = ns.t ~ ns.t %}{% endfor %}",
+             "unsupported"},
+        Bomb{"{% set ns = namespace(l=[1]) %}{% for i in range(99) %}{% set ns.l = ns.l + ns.l %}{% endfor %}",
+             "timeout"},
+        Bomb{"{% set ns = namespace(l=[1]) %}{% for i in range(999) %}{% set ns.l = [ns.l, ns.l] %}{% endfor %}",
+             "unsupported"},
+        Bomb{"{% set ns = namespace(l=[1]) %}{% for i in range(99) %}{% set ns.l = [ns.l, ns.l] %}{% endfor %}"
+             "{{ ns.l }}", "timeout"},
         Bomb{"{% set ns = namespace(a=[1], b=[1]) %}{% for i in range(99) %}{% set ns.a = [ns.a, ns.a] %}"
              "{% set ns.b = [ns.b, ns.b] %}{% endfor %}{{ ns.a == ns.b }}", "timeout"},
         Bomb{"{% set ns = namespace(l=[1]) %}{% for i in range(99) %}{% set ns.l = [ns.l, ns.l] %}{% endfor %}"

@@ -58,25 +58,4 @@ Charsmap::Hit Charsmap::walk(std::string_view text, bool longest) const {
   return hit;
 }
 
-std::string decode_base64(std::string_view text) {
-  std::string out;
-  uint32_t bits = 0;
-  int held = 0;
-  for (char c : text) {
-    if (c == '=' || c == '\n' || c == '\r') continue;
-    static constexpr std::string_view kDigits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    size_t digit = kDigits.find(c);
-    if (digit == std::string_view::npos) {
-      throw Error(Code::kCorruptFile, fmt::format("byte {:#04x} is not base64", static_cast<unsigned char>(c)));
-    }
-    bits = bits << 6 | static_cast<uint32_t>(digit);
-    held += 6;
-    if (held >= 8) {
-      held -= 8;
-      out.push_back(static_cast<char>(bits >> held & 0xFF));
-    }
-  }
-  return out;
-}
-
 }  // namespace hearth::text

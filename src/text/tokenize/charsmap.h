@@ -32,7 +32,4 @@ class Charsmap {
   std::string replacements_;
 };
 
-/// Decodes standard base64; throws Error{kCorruptFile} on other characters.
-std::string decode_base64(std::string_view text);
-
 }  // namespace hearth::text

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "core/base/base64.h"
 #include "core/base/error.h"
 
 namespace hearth::text {
@@ -161,7 +162,7 @@ void add_normalizer(const Value& component, Normalizer& out) {
   } else if (type == "ByteLevel") {
     out.add(byte_level_alphabet());
   } else if (type == "Precompiled") {
-    out.add(precompiled(Charsmap(decode_base64(json_text(component, "precompiled_charsmap", "")))));
+    out.add(precompiled(Charsmap(from_base64(json_text(component, "precompiled_charsmap", "")).value())));
   } else {
     unknown_type("normalizer", type, "Sequence, NFC, NFD, NFKC, NFKD, Lowercase, StripAccents, Strip, Prepend, "
                                      "Replace, Nmt, BertNormalizer, ByteLevel, Precompiled");
