@@ -56,6 +56,7 @@ if(sharpyuv_LIBRARY)
   target_link_libraries(hearth_webp INTERFACE ${sharpyuv_LIBRARY} m)
 endif()
 
+hearth_system_library(uring uring liburing.h)
 hearth_system_library(sqlite sqlite3 sqlite3.h Threads::Threads ${CMAKE_DL_LIBS} m)
 hearth_system_library(yaml yaml-cpp yaml-cpp/yaml.h)
 target_compile_definitions(hearth_yaml INTERFACE YAML_CPP_STATIC_DEFINE)

@@ -21,7 +21,7 @@ libraries() {
   echo libcurl4-openssl-dev libssl-dev zlib1g-dev
   echo nlohmann-json3-dev libcli11-dev libfmt-dev libspdlog-dev libtomlplusplus-dev
   echo libpcre2-dev libutf8proc-dev libgtest-dev
-  echo libpng-dev libjpeg-dev libwebp-dev libsqlite3-dev libyaml-cpp-dev
+  echo libpng-dev libjpeg-dev libwebp-dev libsqlite3-dev libyaml-cpp-dev liburing-dev
 }
 
 # The browser that tests drive: 115 MB to fetch, 360 MB on disk. Ubuntu has it as a snap only; the tests that need it
@@ -31,7 +31,7 @@ browser() { grep -qx 'ID=ubuntu' /etc/os-release || echo chromium; }
 packages_for() {
   case $1 in
     build)
-      echo g++ cmake ninja-build ccache pkg-config git ca-certificates curl python3 python3-venv
+      echo g++ cmake ninja-build ccache pkg-config git ca-certificates curl python3 python3-venv zstd
       libraries
       ;;
     test) echo shellcheck && browser ;;
@@ -42,12 +42,13 @@ packages_for() {
       clang=$(first_offered clang-16 clang-17 clang-18 clang-19)
       echo "$clang" "libclang-rt-${clang#clang-}-dev" ;;
     # Inside the cross-compiling root only: the foreign architecture never reaches the machine itself. Architecture-
-    # independent headers come with the native packages.
+    # independent headers come with the native packages; yaml-cpp's cannot be there for two architectures at once.
     arm64)
+      packages_for build | tr ' ' '\n' | grep -vx libyaml-cpp-dev
       echo crossbuild-essential-arm64 qemu-user
       local name
       for name in libcurl4-openssl-dev libssl-dev zlib1g-dev libfmt-dev libspdlog-dev libpcre2-dev libutf8proc-dev \
-        libgtest-dev libpng-dev libjpeg-dev libwebp-dev libsqlite3-dev libyaml-cpp-dev; do
+        libgtest-dev libpng-dev libjpeg-dev libwebp-dev libsqlite3-dev libyaml-cpp-dev liburing-dev; do
         echo "$name:arm64"
       done
       ;;

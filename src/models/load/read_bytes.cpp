@@ -53,7 +53,10 @@ OpenFiles::OpenFiles(const std::vector<std::string>& paths) {
 }
 
 OpenFiles::~OpenFiles() {
-  for (int fd : fds_) ::close(fd);
+  for (int fd : fds_) {
+    ::posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+    ::close(fd);
+  }
 }
 
 }  // namespace hearth

@@ -13,7 +13,8 @@ namespace hearth {
 void read_exactly(int fd, const std::string& path, int64_t offset, std::byte* to, int64_t bytes,
                   const std::stop_token& stop);
 
-/// Descriptors of several files, open while it lives. Throws Error{kIo} naming the one that cannot be opened.
+/// Descriptors of several files for small reads, open while it lives; what the page cache kept of the files goes with
+/// it. Throws Error{kIo} naming the one that cannot be opened.
 class OpenFiles {
  public:
   explicit OpenFiles(const std::vector<std::string>& paths);

@@ -31,6 +31,8 @@ void transpose_elements(DType type, const std::byte* from, std::byte* to, int64_
 
 }  // namespace
 
+Shape matrix_of(const Weight& weight) { return {weight.out(), weight.shape.numel() / weight.out()}; }
+
 std::vector<std::byte> transposed(DType type, std::span<const std::byte> matrix, int64_t rows, int64_t columns) {
   if (info(type).is_block)
     throw Error(Code::kUnsupported, fmt::format("a tensor of {} cannot be transposed", name(type)));

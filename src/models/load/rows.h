@@ -4,9 +4,12 @@
 #include <span>
 #include <vector>
 
-#include "core/tensor/dtype.h"
+#include "core/tensor/weight.h"
 
 namespace hearth {
+
+/// A weight's shape as the matrix its layout is made of: the first axis by all others.
+Shape matrix_of(const Weight& weight);
 
 /// A matrix of scalars [rows, columns] as [columns, rows].
 std::vector<std::byte> transposed(DType type, std::span<const std::byte> matrix, int64_t rows, int64_t columns);

@@ -6,14 +6,17 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <stop_token>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "core/device/allocator.h"
 #include "core/device/thread_pool.h"
 #include "core/tensor/weight.h"
+#include "formats/direct/direct_reader.h"
 #include "models/load/checkpoint.h"
 #include "models/load/tensor_source.h"
 #include "models/load/weight_patch.h"
@@ -23,11 +26,24 @@ namespace hearth {
 struct LoadProgress {
   int64_t done_bytes = 0, total_bytes = 0;
   double seconds = 0;
+  /// "1.20 GiB of 4.00 GiB, 900.0 MiB/s, 3 s left".
+  std::string text() const;
+};
+
+/// Logs how a load goes on, every other second: for load()'s `progress`.
+class LoadReport {
+ public:
+  explicit LoadReport(std::string name) : name_(std::move(name)) {}
+  void operator()(const LoadProgress& progress);
+
+ private:
+  std::string name_;
+  double told_s_ = 0;
 };
 
 /// How weights become what a model holds.
 struct WeightOptions {
-  bool decodes = false;                 // matrices and convolutions become float32
+  std::optional<DType> scheme;          // of matrices and convolutions: f32, f16 or bf16; absent: the file's
   const WeightPatch* patch = nullptr;   // changes to some weights; borrowed, outlives load()
   const BoundWeights* base = nullptr;   // with a patch: what untouched weights share; borrowed while binding
   std::optional<DType> patched_scheme;  // of weights a patch touches; absent: the file's, f16 for codes and 8 bits
@@ -60,10 +76,12 @@ class Weights {
 
   /// Exact bytes of everything bound so far, alignment included; what a base lends counts nothing.
   int64_t bytes() const { return next_; }
+  /// What load() takes beside them while it runs.
+  int64_t ring_bytes() const;
   /// Handles on everything bound so far.
   const BoundWeights& bound() const { return bound_; }
-  /// Reads everything bound. Throws Error on a short file, a failed read, or kCancelled soon after `stop` is asked for,
-  /// whatever the checkpoint's size; nothing else is left behind.
+  /// Reads everything bound, past the page cache. Throws Error on a file that is short or changes meanwhile, a failed
+  /// read, or kCancelled soon after `stop` is asked for, whatever the checkpoint's size; nothing else is left behind.
   void load(ThreadPool& pool, const std::function<void(const LoadProgress&)>& progress = {},
             const std::stop_token& stop = {});
 
@@ -74,6 +92,7 @@ class Weights {
     Weight weight;
     int64_t first_row, n_rows;
     float plus;
+    Extent stored;  // where the file has them
   };
   Located require(std::string_view name) const;
   const Weight* lent(std::string_view name) const;
@@ -81,11 +100,12 @@ class Weights {
   Weight bind(std::string_view name, const Located& source, Shape shape);
   Tensor place(int64_t bytes);
   void add_jobs(std::string_view name, const Located& source, const Weight& weight, float plus);
-  void run_job(const Job& job, const std::vector<int>& files, const std::stop_token& stop) const;
-  void store(const Job& job, std::vector<std::byte> stored) const;
-  void store_vector(const Job& job, const std::vector<std::byte>& stored, std::byte* to) const;
-  void store_rows(const Job& job, std::vector<std::byte> rows, std::byte* to) const;
-  void write(const Tensor& to, const void* from, int64_t bytes) const;
+  void check_files(const DirectReader& reader) const;
+  void store(const Job& job, std::span<const std::byte> stored) const;
+  void store_vector(const Job& job, std::span<const std::byte> stored) const;
+  void store_rows(const Job& job, std::span<const std::byte> rows) const;
+  void put_rows(const Job& job, std::span<const std::byte> rows) const;
+  void write(std::byte* to, const void* from, int64_t bytes) const;
 
   std::unique_ptr<TensorSource> own_source_;
   const TensorSource* source_;

@@ -3,11 +3,14 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
+#include <filesystem>
 #include <functional>
 #include <span>
 #include <stop_token>
 
+#include "core/testing/temp_folder.h"
 #include "models/lm/language_model.h"
 #include "models/load/names.h"
 #include "models/testing/tiny_model.h"
@@ -158,6 +161,17 @@ TEST_F(LoadTest, SaysWhichFileIsTooShort) {
   }
   expect_says(error_of([&] { load(checkpoint, false); }),
               {"blk.1.ffn_gate.weight", "llama.gguf", "short of its tensors"});
+}
+
+TEST_F(LoadTest, RefusesAFileThatIsNotTheOneItsHeaderWasReadFrom) {
+  testing::TempFolder folder;
+  const std::string path = folder.path("llama.gguf");
+  std::filesystem::copy(tiny_path("llama.gguf"), path);
+  const Checkpoint checkpoint = Checkpoint::open(path);
+  load(checkpoint, false);
+  std::filesystem::last_write_time(path, std::filesystem::last_write_time(path) + std::chrono::seconds(1));
+  expect_says(error_of([&] { load(checkpoint, false); }), {path, "changed since its header was read"});
+  load(Checkpoint::open(path), false);
 }
 
 TEST(Weights, GiveUpBetweenTensorsWhenStopped) {

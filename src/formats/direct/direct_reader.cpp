@@ -1,0 +1,275 @@
+#include "formats/direct/direct_reader.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <condition_variable>
+#include <cstdlib>
+#include <cstring>
+#include <mutex>
+#include <new>
+#include <optional>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "core/base/check.h"
+
+namespace hearth {
+namespace {
+
+constexpr const char* kCancelled = "loading was cancelled";
+constexpr int64_t kAlign = 4096;  // of offsets, sizes and addresses; no disk asks for more
+constexpr int64_t kHugePage = 2 << 20;
+static_assert(ReadOptions::kSlack == 2 * kAlign);  // an extent begins and ends anywhere in its first and last 4 KiB
+
+int64_t aligned_down(int64_t n) { return n & ~(kAlign - 1); }
+int64_t aligned_up(int64_t n) { return aligned_down(n + kAlign - 1); }
+
+struct FreeDeleter {
+  void operator()(std::byte* memory) const { std::free(memory); }
+};
+using AlignedBytes = std::unique_ptr<std::byte[], FreeDeleter>;
+
+AlignedBytes aligned_bytes(int64_t bytes) {
+  void* memory = std::aligned_alloc(kAlign, static_cast<size_t>(aligned_up(bytes)));
+  if (!memory) throw Error(Code::kNoMemory, fmt::format("no {} bytes for reading", bytes));
+  // The kernel takes and lets go of pages for every read: fewer large ones cost less.
+  if (bytes >= kHugePage) ::madvise(memory, static_cast<size_t>(aligned_up(bytes)), MADV_HUGEPAGE);
+  return AlignedBytes(static_cast<std::byte*>(memory));
+}
+
+Error read_failure(const std::string& path, int number) {
+  return Error(Code::kIo, fmt::format("{}: cannot read: {}", path, std::strerror(number)));
+}
+
+}  // namespace
+
+struct DirectReader::OpenFile {
+  std::string path;
+  Descriptor descriptor;
+  bool is_direct = false;
+  FileState state;
+
+  OpenFile(std::string name, bool wants_direct) : path(std::move(name)) {
+    if (wants_direct) descriptor = Descriptor(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_DIRECT));
+    is_direct = descriptor.get() >= 0;
+    if (!is_direct) descriptor = Descriptor(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    if (descriptor.get() < 0) {
+      throw Error(Code::kIo, fmt::format("{}: cannot open: {}", path, std::strerror(errno)));
+    }
+    state = file_state(descriptor.get());
+  }
+
+  void check_unchanged() const {
+    if (file_state(descriptor.get()) != state) {
+      throw Error(Code::kCorruptFile, fmt::format("{}: the file changed while it was read; try again when nothing "
+                                                  "writes to it any more", path));
+    }
+  }
+};
+
+// One extent under way, in a slot of the ring or, when it is longer, in memory of its own. It is read in blocks.
+struct DirectReader::Buffer {
+  std::byte* ring_slot = nullptr;
+  AlignedBytes own;
+  int64_t extent = -1;
+  int64_t first = 0;          // offset in the file of the first byte held: aligned
+  int64_t got = 0;            // bytes from `first` on that are there
+  int64_t wanted = 0;         // until the extent's end
+  std::atomic<bool> is_submitted{false};  // hands the fields above from thread to thread beside the kernel's queue
+  std::byte* data() const { return own ? own.get() : ring_slot; }
+};
+
+// The work of one read() call.
+struct DirectReader::Run {
+  Run(const std::vector<OpenFile>& files, const ReadOptions& options, std::span<const Extent> extents,
+      ReadQueue& queue, const std::stop_token& stop)
+      : files(files), options(options), extents(extents), queue(queue), stop(stop),
+        buffers(static_cast<size_t>(options.depth)) {
+    ring = aligned_bytes(options.ring_bytes());
+    for (int i = 0; i < options.depth; ++i) {
+      buffers[i].ring_slot = ring.get() + i * (options.block_bytes + ReadOptions::kSlack);
+      idle.push_back(i);
+    }
+  }
+
+  // Puts the next extents into the slots nothing is under way in.
+  void start() {
+    for (;;) {
+      size_t slot = 0;
+      int64_t index = -1, own_bytes = 0;
+      {
+        std::lock_guard lock(mutex);
+        if (has_stopped || next == std::ssize(extents) || idle.empty()) return;
+        own_bytes = bytes_beside_ring(extents[next]);
+        if (own_bytes > 0 && beside_ring > 0 && beside_ring + own_bytes > options.ring_bytes()) return;
+        beside_ring += own_bytes;
+        index = next++;
+        slot = idle.back();
+        idle.pop_back();
+      }
+      Buffer& buffer = buffers[slot];
+      const Extent& extent = extents[index];
+      buffer.extent = index;
+      buffer.first = aligned_down(extent.offset);
+      buffer.got = 0;
+      buffer.wanted = extent.offset + extent.bytes - buffer.first;
+      buffer.own = own_bytes > 0 ? aligned_bytes(own_bytes) : nullptr;
+      submit(slot);
+      std::lock_guard lock(mutex);
+      ++unclaimed;
+      has_changed.notify_one();
+    }
+  }
+
+  // The bytes of the slot's extent are not needed any more.
+  void finish(size_t slot) {
+    Buffer& buffer = buffers[slot];
+    buffer.own.reset();
+    std::lock_guard lock(mutex);
+    beside_ring -= bytes_beside_ring(extents[buffer.extent]);
+    idle.push_back(slot);
+  }
+
+  int64_t bytes_beside_ring(const Extent& extent) const {
+    const int64_t bytes = extent.offset + extent.bytes - aligned_down(extent.offset);
+    return bytes > options.block_bytes + ReadOptions::kSlack ? aligned_up(bytes) : 0;
+  }
+
+  // The right to wait for one extent, so that nobody waits for what will not come; false when the run has stopped.
+  bool claim() {
+    std::unique_lock lock(mutex);
+    has_changed.wait(lock, [&] { return has_stopped || unclaimed > 0; });
+    if (has_stopped) return false;
+    --unclaimed;
+    return true;
+  }
+
+  void stop_with(Error error) {
+    std::lock_guard lock(mutex);
+    if (!failure) failure = std::move(error);
+    has_stopped = true;
+    has_changed.notify_all();
+  }
+
+  bool must_stop() {
+    std::lock_guard lock(mutex);
+    return has_stopped || stop.stop_requested();
+  }
+
+  void submit(size_t slot) {
+    Buffer& buffer = buffers[slot];
+    buffer.is_submitted.store(true, std::memory_order_release);
+    const int64_t left = aligned_up(buffer.wanted - buffer.got);
+    queue.submit({.fd = files[extents[buffer.extent].file].descriptor.get(), .offset = buffer.first + buffer.got,
+                  .to = buffer.data() + buffer.got,
+                  .bytes = buffer.own ? std::min(left, options.block_bytes) : left, .tag = slot});
+  }
+
+  // Takes outcomes until one extent is whole; its slot. Only with a claim.
+  size_t wait_for_one() {
+    for (;;) {
+      const ReadOutcome outcome = queue.wait();
+      const size_t slot = outcome.tag;
+      Buffer& buffer = buffers[slot];
+      check(buffer.is_submitted.load(std::memory_order_acquire), "an outcome belongs to a read");
+      const OpenFile& file = files[extents[buffer.extent].file];
+      if (outcome.result < 0) throw read_failure(file.path, static_cast<int>(-outcome.result));
+      const int64_t end = buffer.got + outcome.result;
+      drop_cached(file, buffer.first + buffer.got, outcome.result);
+      if (end >= buffer.wanted) return slot;
+      // A read may be short anywhere; one that gives nothing whole is the end of the file.
+      if (aligned_down(end) <= buffer.got) {
+        throw Error(Code::kCorruptFile, fmt::format("{}: the file ends at {}, {} bytes are missing", file.path,
+                                                    buffer.first + end, buffer.wanted - end));
+      }
+      if (must_stop()) throw Error(Code::kCancelled, kCancelled);
+      buffer.got = aligned_down(end);
+      submit(slot);
+    }
+  }
+
+  void drop_cached(const OpenFile& file, int64_t offset, int64_t bytes) const {
+    if (!file.is_direct && options.is_direct) {
+      ::posix_fadvise(file.descriptor.get(), offset, bytes, POSIX_FADV_DONTNEED);
+    }
+  }
+
+  // The ring must not go while the kernel writes into it.
+  void drain() {
+    for (; unclaimed > 0; --unclaimed) {
+      try {
+        wait_for_one();
+      } catch (const Error&) {  // the first failure is the one to tell
+      }
+    }
+  }
+
+  const std::vector<OpenFile>& files;
+  const ReadOptions& options;
+  std::span<const Extent> extents;
+  ReadQueue& queue;
+  const std::stop_token& stop;
+  AlignedBytes ring;
+  std::vector<Buffer> buffers;
+  std::mutex mutex;
+  std::condition_variable has_changed;
+  std::vector<size_t> idle;  // slots
+  int64_t next = 0;
+  int64_t beside_ring = 0;  // bytes of buffers of their own
+  int64_t unclaimed = 0;  // extents under way that nobody waits for yet
+  bool has_stopped = false;
+  std::optional<Error> failure;
+};
+
+DirectReader::DirectReader(std::vector<std::string> paths, ReadOptions options) : options_(options) {
+  check(options_.block_bytes % kAlign == 0 && options_.block_bytes > 0 && options_.depth > 0, "a ring has whole blocks");
+  for (std::string& path : paths) files_.emplace_back(std::move(path), options_.is_direct);
+}
+
+DirectReader::~DirectReader() = default;
+
+bool DirectReader::is_direct(int file) const { return files_[file].is_direct; }
+const FileState& DirectReader::state(int file) const { return files_[file].state; }
+
+void DirectReader::read(std::span<const Extent> extents, ThreadPool& pool,
+                        FunctionRef<void(int64_t, std::span<const std::byte>)> use, const std::stop_token& stop) {
+  std::unique_ptr<ReadQueue> queue = options_.uses_uring ? make_uring_queue(options_.depth) : nullptr;
+  uses_uring_ = queue != nullptr;
+  if (!queue) queue = make_threads_queue(options_.depth);
+  Run run(files_, options_, extents, *queue, stop);
+  try {
+    run.start();
+  } catch (const Error& e) {  // some reads may be under way: they are drained below
+    run.stop_with(e);
+  }
+
+  // Every call takes one extent that is there, whichever it is.
+  pool.parallel_for(std::ssize(extents), 1, [&](int64_t begin, int64_t end) {
+    for (int64_t call = begin; call < end; ++call) {
+      if (stop.stop_requested()) run.stop_with(Error(Code::kCancelled, kCancelled));
+      if (!run.claim()) return;
+      try {
+        const size_t slot = run.wait_for_one();
+        const Buffer& buffer = run.buffers[slot];
+        const Extent& extent = extents[buffer.extent];
+        use(buffer.extent, {buffer.data() + (extent.offset - buffer.first), static_cast<size_t>(extent.bytes)});
+        run.finish(slot);
+        run.start();
+      } catch (const Error& e) {
+        run.stop_with(e);
+      } catch (const std::bad_alloc&) {
+        run.stop_with(Error(Code::kNoMemory, "no memory left for what was read"));
+      }
+    }
+  });
+  run.drain();
+  if (run.failure) throw *run.failure;
+  for (const OpenFile& file : files_) file.check_unchanged();
+}
+
+}  // namespace hearth

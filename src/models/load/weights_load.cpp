@@ -1,0 +1,159 @@
+// The second half of Weights: what was bound is read and put in its place.
+#include <algorithm>
+#include <chrono>
+#include <mutex>
+
+#include <fmt/format.h>
+
+#include "core/base/log.h"
+#include "core/base/units.h"
+#include "models/load/read_plan.h"
+#include "models/load/rows.h"
+#include "models/load/weights.h"
+#include "ops/linear/layout.h"
+#include "ops/quant/decode.h"
+
+namespace hearth {
+namespace {
+
+constexpr int64_t kLargeModel = 512 * MiB;
+constexpr int64_t kAlignedFor = 8;  // bytes of the longest number; a safetensors file may put tensors anywhere
+constexpr int64_t kGap = 64 * KiB;  // sooner read for nothing than left out by a read of its own
+
+// A small model does not pay for a large ring: 32 MiB, and 128 MiB from half a GiB on.
+ReadOptions read_options(int64_t total_bytes) { return {.block_bytes = total_bytes < kLargeModel ? 1 * MiB : 4 * MiB}; }
+
+}  // namespace
+
+std::string LoadProgress::text() const {
+  const double rate = static_cast<double>(done_bytes) / std::max(seconds, 1e-9);
+  return fmt::format("{} of {}, {}/s, {} left", format_bytes(done_bytes), format_bytes(total_bytes),
+                     format_bytes(static_cast<int64_t>(rate)),
+                     format_duration(static_cast<double>(total_bytes - done_bytes) / std::max(rate, 1.0)));
+}
+
+void LoadReport::operator()(const LoadProgress& progress) {
+  constexpr double kEvery = 2;
+  if (progress.seconds - told_s_ < kEvery) return;
+  told_s_ = progress.seconds;
+  log::info("loading {}: {}", name_, progress.text());
+}
+
+void Weights::store_vector(const Job& job, std::span<const std::byte> stored) const {
+  std::vector<float> values(static_cast<size_t>(job.weight.shape[0]));
+  quant::decode_row(job.source.tensor->type, stored.data(), values.data(), std::ssize(values));
+  if (job.plus != 0) {
+    for (float& value : values) value += job.plus;
+  }
+  if (is_patched(job.name)) options_.patch->apply(job.name, 0, 1, values);
+  write(job.weight.data.raw(), values.data(), job.weight.bytes());
+}
+
+void Weights::store_rows(const Job& job, std::span<const std::byte> rows) const {
+  const Weight& w = job.weight;
+  const DType stored = job.source.tensor->type;
+  const Shape matrix = matrix_of(w);
+  std::vector<std::byte> changed;
+  auto go_on_with = [&](std::vector<std::byte> next) {
+    changed = std::move(next);
+    rows = changed;
+  };
+  if (job.source.is_transposed) go_on_with(transposed(stored, rows, matrix[1], matrix[0]));
+  if (const bool patched = is_patched(job.name); patched || w.scheme != stored) {
+    std::vector<float> decoded(static_cast<size_t>(job.n_rows * matrix[1]));
+    quant::decode_row(stored, rows.data(), decoded.data(), std::ssize(decoded));
+    if (patched) options_.patch->apply(job.name, job.first_row, job.n_rows, decoded);
+    go_on_with(encoded(w.scheme, decoded));
+  }
+  if (w.shape.rank() == 4 && w.shape[1] * w.shape[2] > 1) {
+    go_on_with(channels_last(w.scheme, rows, job.n_rows, w.shape[3], w.shape[1] * w.shape[2]));
+  }
+  put_rows(job, rows);
+}
+
+void Weights::put_rows(const Job& job, std::span<const std::byte> rows) const {
+  const Weight& w = job.weight;
+  const Shape matrix = matrix_of(w);
+  if (device_.kind == DeviceKind::kCpu) {
+    pack_rows(w.scheme, w.layout, matrix, job.first_row, job.n_rows, rows.data(), w.data.raw());
+    return;
+  }
+  // Whole tiles are one run of bytes in every layout: as much as the rows before them take is where they begin.
+  std::byte* to = w.data.raw() + packed_bytes(w.scheme, w.layout, {job.first_row, matrix[1]});
+  if (w.layout == Layout::kFile) return write(to, rows.data(), std::ssize(rows));
+  const Shape part = {job.n_rows, matrix[1]};
+  std::vector<std::byte> packed(static_cast<size_t>(packed_bytes(w.scheme, w.layout, part)));
+  pack_rows(w.scheme, w.layout, part, 0, job.n_rows, rows.data(), packed.data());
+  write(to, packed.data(), std::ssize(packed));
+}
+
+void Weights::store(const Job& job, std::span<const std::byte> stored) const try {
+  std::vector<std::byte> aligned;
+  if (job.source.tensor->offset % kAlignedFor != 0) {
+    aligned.assign(stored.begin(), stored.end());
+    stored = aligned;
+  }
+  job.weight.shape.rank() == 1 ? store_vector(job, stored) : store_rows(job, stored);
+} catch (const Error& e) {
+  throw e.within(job.source.tensor->name);
+}
+
+int64_t Weights::ring_bytes() const {
+  int64_t total = 0;
+  for (const Job& job : jobs_) total += job.stored.bytes;
+  return read_options(total).ring_bytes();
+}
+
+// A file that was cut short, or is another than the one whose header was read, is refused before anything is read.
+void Weights::check_files(const DirectReader& reader) const {
+  const TensorFile& file = source_->file();
+  for (const Job& job : jobs_) {
+    const std::string& path = file.paths[job.stored.file];
+    const FileState& state = reader.state(job.stored.file);
+    const int64_t end = job.stored.offset + job.stored.bytes;
+    if (end > state.bytes) {
+      throw Error(Code::kCorruptFile, fmt::format("{}: {}: ends at {}, {} bytes short of its tensors",
+                                                  job.source.tensor->name, path, state.bytes, end - state.bytes));
+    }
+    if (file.states.empty()) continue;
+    if (const FileState& then = file.states[job.stored.file]; then.is_known() && then != state) {
+      throw Error(Code::kCorruptFile, path + ": the file changed since its header was read; load it again");
+    }
+  }
+}
+
+void Weights::load(ThreadPool& pool, const std::function<void(const LoadProgress&)>& progress,
+                   const std::stop_token& stop) {
+  check(device_.kind != DeviceKind::kMeta, "a sizing pass has nothing to load");
+  LoadProgress state;
+  std::vector<Extent> pieces, extents;
+  for (const Job& job : jobs_) {
+    state.total_bytes += job.stored.bytes;
+    pieces.push_back(job.stored);
+  }
+  const ReadOptions options = read_options(state.total_bytes);
+  DirectReader reader(source_->file().paths, options);
+  check_files(reader);
+  const ReadPlan plan = plan_reads(pieces, options.block_bytes, kGap);
+  for (const ReadPlan::Read& read : plan.reads) extents.push_back(read.extent);
+
+  const auto start = std::chrono::steady_clock::now();
+  std::mutex mutex;
+  auto use = [&](int64_t index, std::span<const std::byte> bytes) {
+    const ReadPlan::Read& read = plan.reads[index];
+    for (int64_t i = read.first; i < read.first + read.n; ++i) {
+      if (stop.stop_requested()) throw Error(Code::kCancelled, "loading was stopped");
+      const Job& job = jobs_[plan.pieces[i]];
+      store(job, bytes.subspan(static_cast<size_t>(job.stored.offset - read.extent.offset),
+                               static_cast<size_t>(job.stored.bytes)));
+      std::lock_guard lock(mutex);
+      state.done_bytes += job.stored.bytes;
+      state.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+      if (progress) progress(state);
+    }
+  };
+  reader.read(extents, pool, use, stop);
+  jobs_.clear();
+}
+
+}  // namespace hearth
