@@ -1,10 +1,11 @@
 """Hearth's latents and pictures against ComfyUI's.
 
-    python compare_workflows.py --hearth BIN FOLDER REFERENCE OUT [NAME...]
+    python compare_workflows.py --hearth BIN [--csv FILE] FOLDER REFERENCE OUT [NAME...]
 
 FOLDER is what workflow_cases.py filled, REFERENCE what run_comfy.py wrote from it; Hearth's own results go to OUT.
-Prints the relative error of final latents (at most 1e-3) and the PSNR of pictures (above 50 dB). Needs numpy and
-pillow.
+Prints the relative error of final latents (at most 1e-3) and the PSNR of pictures (above 50 dB); how far latents and
+pixels spread shows that there is something to compare. Hearth's seconds are those of a whole program, loading
+included; ComfyUI keeps what it loaded. Needs numpy and pillow.
 """
 import argparse
 import json
@@ -70,39 +71,62 @@ def pictures(folder, name):
     return sorted(pathlib.Path(folder).glob(f"{name}_0*_.png"))
 
 
+def pixels_of(paths):
+    return np.stack([np.asarray(Image.open(path).convert("RGB"), np.float64) for path in paths])
+
+
 def compare(binary, folder, reference, out, name):
-    """Relative error, PSNR of the worst picture, seconds."""
+    """One row of the table."""
     seconds = run_hearth(binary, folder, out, pathlib.Path(folder) / "workflows" / f"{name}.json")
-    error = relative_error(read_latent(latent(out, name)), read_latent(latent(reference, name)))
-    ours, theirs = pictures(out, name), pictures(reference, name)
-    assert theirs and len(ours) == len(theirs), f"{len(ours)} pictures of {name}, wanted {len(theirs)}"
-    return error, min(psnr(a, b) for a, b in zip(ours, theirs)), seconds
+    theirs = read_latent(latent(reference, name))
+    error = relative_error(read_latent(latent(out, name)), theirs)
+    made, wanted = pictures(out, name), pictures(reference, name)
+    assert wanted and len(made) == len(wanted), f"{len(made)} pictures of {name}, wanted {len(wanted)}"
+    timed = pathlib.Path(reference) / f"{name}.seconds"
+    return {"workflow": name, "relative_error": error, "psnr_db": min(psnr(a, b) for a, b in zip(made, wanted)),
+            "latent_spread": theirs.std(), "pixel_spread": pixels_of(wanted).std(), "hearth_seconds": seconds,
+            "comfyui_seconds": float(timed.read_text()) if timed.exists() else math.nan}
+
+
+FORMATS = {"workflow": "{:32}", "relative_error": "{:.2e}", "psnr_db": "{:.1f}", "latent_spread": "{:.3g}",
+           "pixel_spread": "{:.3g}", "hearth_seconds": "{:.1f}", "comfyui_seconds": "{:.1f}"}
+
+
+def show(row, end="\n"):
+    print(*(f"{FORMATS[key].format(row[key]):>{len(key)}}" for key in FORMATS), end=end, flush=True)
+
+
+def write_csv(path, rows):
+    lines = [",".join(FORMATS)] + [",".join(FORMATS[key].format(row[key]).strip() for key in FORMATS) for row in rows]
+    pathlib.Path(path).write_text("\n".join(lines) + "\n")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--hearth", required=True, help="the hearth program")
+    parser.add_argument("--csv", help="the table as a file")
     parser.add_argument("folder", type=pathlib.Path)
     parser.add_argument("reference", type=pathlib.Path)
     parser.add_argument("out", type=pathlib.Path)
     parser.add_argument("names", nargs="*", help="workflows (default: all)")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    failed = 0
-    print(f"{'workflow':32} {'error':>10} {'PSNR dB':>8} {'seconds':>8}")
+    failed, rows = 0, []
+    print(f"{'workflow':32}", *list(FORMATS)[1:])
     for path in sorted((options.folder / "workflows").glob("*.json")):
         if options.names and path.stem not in options.names:
             continue
         try:
-            error, decibels, seconds = compare(options.hearth, options.folder, options.reference, options.out,
-                                               path.stem)
+            rows.append(compare(options.hearth, options.folder, options.reference, options.out, path.stem))
         except (RuntimeError, OSError, AssertionError) as problem:
             failed += 1
             print(f"{path.stem:32} FAILED: {problem}", flush=True)
             continue
-        is_good = error <= WORST_ERROR and decibels > LEAST_PSNR
+        is_good = rows[-1]["relative_error"] <= WORST_ERROR and rows[-1]["psnr_db"] > LEAST_PSNR
         failed += not is_good
-        print(f"{path.stem:32} {error:10.2e} {decibels:8.1f} {seconds:8.1f}{'' if is_good else '  FAILED'}", flush=True)
+        show(rows[-1], "\n" if is_good else "  FAILED\n")
+        if options.csv:
+            write_csv(options.csv, rows)
     sys.exit(1 if failed else 0)
 
 

@@ -9,6 +9,7 @@ activations stay around one through the network. Needs numpy.
 import argparse
 import json
 import math
+import multiprocessing
 import pathlib
 import re
 import struct
@@ -47,14 +48,26 @@ def shapes_of(kind):
     return shapes
 
 
-def drawn(draw, name, shape, dtype):
-    codes = draw.integers(-128, 128, size=shape, dtype=np.int8).astype(dtype)
+def values_of(name, shape, dtype):
+    """What the codes -128..127 of a tensor stand for."""
+    codes = np.arange(-128, 128)
     if len(shape) <= 1:
         is_norm = name.endswith("weight")
-        return dtype(1) + codes * dtype(2**-9) if is_norm else codes * dtype(2**-10)
+        return (1 + codes * 2.0**-9 if is_norm else codes * 2.0**-10).astype(dtype)
     if "embedding" in name:
-        return codes * dtype(2**-8)
-    return codes * dtype(2.0 ** round(-0.5 * math.log2(math.prod(shape[1:])) - math.log2(74)))
+        return (codes * 2.0**-8).astype(dtype)
+    return (codes * 2.0 ** round(-0.5 * math.log2(math.prod(shape[1:])) - math.log2(74))).astype(dtype)
+
+
+def write_tensor(path, at, index, name, shape, dtype):
+    """Each tensor has its own stream of random numbers, so that processes can share the work."""
+    values, draw, left = values_of(name, shape, dtype), np.random.default_rng([41, index]), math.prod(shape)
+    with open(path, "r+b") as file:
+        file.seek(at)
+        while left:
+            count = min(left, 1 << 22)
+            file.write(values[draw.integers(0, 256, count, np.uint8)].tobytes())
+            left -= count
 
 
 def main():
@@ -71,11 +84,12 @@ def main():
         offset = end
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
-    draw = np.random.default_rng(41)
     with open(options.file, "wb") as file:
         file.write(struct.pack("<Q", len(text)) + text)
-        for name, shape in shapes.items():
-            file.write(drawn(draw, name, shape, dtype).tobytes())
+        file.truncate(file.tell() + offset)
+    with multiprocessing.Pool() as pool:
+        pool.starmap(write_tensor, [(options.file, 8 + len(text) + header[name]["data_offsets"][0], index, name, shape,
+                                     dtype) for index, (name, shape) in enumerate(shapes.items())], chunksize=1)
     print(f"{options.file}: {len(shapes)} tensors, {offset / 1e9:.2f} GB")
 
 

@@ -2,9 +2,10 @@
 
     python run_comfy.py --comfy COMFYUI_SOURCE FOLDER OUT [NAME...]
 
-FOLDER is what workflow_cases.py filled; latents and pictures go to OUT. Runs where torch and ComfyUI's requirements
-are. ComfyUI knows models by their exact sizes; what it needs to take random checkpoints of any size is added here: text
-encoders and VAE are configured from the tensors' shapes, and a UNet of unknown sizes gets the family it looks like.
+FOLDER is what workflow_cases.py filled; latents, pictures and seconds go to OUT. Runs where torch and ComfyUI's
+requirements are. ComfyUI knows models by their exact sizes; what it needs to take random checkpoints of any size is
+added here: text encoders and VAE are configured from the tensors' shapes, and a UNet of unknown sizes gets the family
+it looks like.
 """
 import argparse
 import asyncio
@@ -15,6 +16,7 @@ import json
 import pathlib
 import sys
 import time
+import traceback
 import types
 
 
@@ -228,17 +230,26 @@ def main():
     accept_any_size()
     if options.trace:
         trace_unet()
+    options.folder, options.out = options.folder.resolve(), options.out.resolve()
     options.out.mkdir(parents=True, exist_ok=True)
-    runner = Runner(nodes, options.folder, options.out)
+    runner, failed = Runner(nodes, options.folder, options.out), 0
     for path in sorted((options.folder / "workflows").glob("*.json")):
         if options.names and path.stem not in options.names:
             continue
         for old in options.out.glob(path.stem + "_0*"):
             old.unlink()
         began = time.monotonic()
-        with torch.inference_mode():
-            runner.run(json.loads(path.read_text()))
-        print(f"{path.stem}: {time.monotonic() - began:.1f} s", flush=True)
+        try:
+            with torch.inference_mode():
+                runner.run(json.loads(path.read_text()))
+        except Exception:  # the others are still worth their time
+            failed += 1
+            traceback.print_exc()
+            continue
+        seconds = time.monotonic() - began
+        (options.out / f"{path.stem}.seconds").write_text(f"{seconds:.2f}\n")
+        print(f"{path.stem}: {seconds:.1f} s", flush=True)
+    sys.exit(1 if failed else 0)
 
 
 if __name__ == "__main__":
