@@ -1,9 +1,10 @@
 #!/bin/bash
 # tools/arm64.sh [build | run [CPU...] | test [CPU...] | exec COMMAND...]
-# Cross-compiles the preset `arm64`, runs the test programs under qemu-aarch64 and lets the emulated server answer a chat,
-# on each of the named CPU models (max, neoverse-n1, cortex-a72: with i8mm, with dot products, with neither). Compiler,
-# libraries and emulator live in a root of their own, so that the foreign architecture never reaches this machine's
-# packages. `test` is `build` and `run`; `exec` runs a command in that root, in this tree (bound in at /src).
+# Cross-compiles the preset `arm64`, runs the test programs under qemu-aarch64, lets the emulated server answer a chat
+# and the emulated program draw a picture that x86-64 drew before, on each of the named CPU models (max, neoverse-n1,
+# cortex-a72: with i8mm, with dot products, with neither).
+# Compiler, libraries and emulator live in a root of their own, so that the foreign architecture never reaches this
+# machine's packages. `test` is `build` and `run`; `exec` runs a command in that root, in this tree (bound in at /src).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=tools/lib.sh
@@ -32,7 +33,7 @@ make_cross_root() {
     chroot "$root" dpkg --add-architecture arm64
   fi
   open_tree
-  in_root "$root" bash -c 'cd /src && set -euo pipefail && source tools/lib.sh && install_packages build arm64'
+  in_root "$root" bash -c 'cd /src && set -euo pipefail && source tools/lib.sh && install_packages arm64'
   touch "$stamp"
 }
 
@@ -75,6 +76,12 @@ answer_chat() {
     --junit "build/arm64/results/$1-chat.xml" -- qemu-aarch64 -cpu "$1" build/arm64/bin/hearth
 }
 
+# draw_picture CPU: the program, emulated, draws with the built-in model what the kept picture of x86-64 shows.
+draw_picture() {
+  in_tree python3 tools/picture_once.py --expected tests/golden/builtin_picture.png --name "picture on $1" \
+    --junit "build/arm64/results/$1-picture.xml" -- qemu-aarch64 -cpu "$1" build/arm64/bin/hearth
+}
+
 test_arm64() {
   local cpus=("$@") cpu worst=0
   [[ ${#cpus[@]} -gt 0 ]] || cpus=(max neoverse-n1 cortex-a72)
@@ -88,6 +95,7 @@ test_arm64() {
     say "test programs on $cpu"
     run_programs "$cpu" || worst=1
     answer_chat "$cpu" || worst=1
+    draw_picture "$cpu" || worst=1
   done
   if [[ -n ${HEARTH_TEST_RESULTS:-} ]]; then
     mkdir -p "$HEARTH_TEST_RESULTS/gtest"

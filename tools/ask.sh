@@ -15,7 +15,8 @@ key_header() {
 question="In one sentence: why is the sky blue?"
 printf '\n> %s\n' "$question"
 asked_at=$(date +%s.%N)
-curl -sN "http://127.0.0.1:$port/v1/chat/completions" -H 'Content-Type: application/json' -H @<(key_header) -d @- <<JSON |
+url=http://127.0.0.1:$port/v1/chat/completions
+curl -sN "$url" -H 'Content-Type: application/json' -H @<(key_header) -d @- <<JSON |
 {"model": "smollm2", "stream": true, "stream_options": {"include_usage": true}, "max_tokens": 64, "temperature": 0,
  "messages": [{"role": "user", "content": "$question"}]}
 JSON

@@ -25,6 +25,8 @@ MODULES = {
     "governor": ["machine", "core"],
     "models": ["ops", "formats", "core"],
     "runtime": ["models", "ops", "text", "formats", "governor", "core"],
+    "planner": ["runtime", "models", "machine", "governor", "formats", "core"],
+    "doctor": ["planner", "machine", "governor", "formats", "core"],
     "workflow": ["runtime", "models", "ops", "text", "formats", "governor", "core"],
     "api": ["runtime/request.h", "workflow/graph", "workflow/registry.h", "formats/json", "core"],
     "server": ["api", "workflow", "runtime", "config", "machine", "governor", "formats/json", "formats/image", "core"],

@@ -36,4 +36,6 @@ for file in "${files[@]}"; do
 done
 [[ ${#differing[@]} -gt 0 ]] || exit 0
 printf '%s\n' "${differing[@]}"
-fail "${#differing[@]} of ${#files[@]} files are not as .clang-format says; run: tools/format.sh ${differing[*]:0:3}$([[ ${#differing[@]} -le 3 ]] || echo ' ...')"
+shown=${differing[*]:0:3}
+[[ ${#differing[@]} -le 3 ]] || shown+=" ..."
+fail "${#differing[@]} of ${#files[@]} files are not as .clang-format says; run: tools/format.sh $shown"

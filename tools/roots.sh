@@ -38,7 +38,8 @@ make_base_root() {
   say "making the base root of $suite"
   mkdir -p "$ROOTS"
   rm -rf --one-file-system "$making"
-  debootstrap --variant=minbase --include=ca-certificates "$suite" "$making" "$(root_mirror)" >"$ROOTS/$suite.log" 2>&1 ||
+  debootstrap --variant=minbase --include=ca-certificates "$suite" "$making" "$(root_mirror)" \
+    >"$ROOTS/$suite.log" 2>&1 ||
     { tail -n 20 "$ROOTS/$suite.log" >&2; fail "debootstrap could not make $suite"; }
   tar -C "$making" --one-file-system -cf "$tar.part" .
   mv "$tar.part" "$tar"

@@ -43,7 +43,8 @@ def test_format_names_the_files_that_differ(tmp_path):
     bad.write_text("int one( ){return 1 ;}\n")
 
     def check():
-        return subprocess.run([ROOT / "tools/format.sh", "--check", good, bad], capture_output=True, text=True, timeout=60)
+        command = [ROOT / "tools/format.sh", "--check", good, bad]
+        return subprocess.run(command, capture_output=True, text=True, timeout=60)
 
     differing = check()
     assert differing.returncode == 1 and differing.stdout == f"{bad}\n"

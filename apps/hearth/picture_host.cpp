@@ -8,7 +8,6 @@
 #include "core/base/files.h"
 #include "core/base/log.h"
 #include "fetch/store/store.h"
-#include "machine/memory.h"
 
 namespace hearth::app {
 namespace {
@@ -24,13 +23,20 @@ workflow::PreviewMethod preview_method(const std::string& name) {
   return workflow::PreviewMethod::kAuto;
 }
 
+// What is installed beside the program: bin/hearth has share/hearth. Empty where the system does not say where it runs.
+fs::path shipped_folder() {
+  std::error_code failed;
+  const fs::path program = fs::read_symlink("/proc/self/exe", failed);
+  return failed ? fs::path() : program.parent_path().parent_path() / "share/hearth";
+}
+
 }  // namespace
 
 std::string default_pictures_folder() {
   return (fetch::Store::default_root().parent_path() / "pictures").string();
 }
 
-workflow::Places picture_places(const config::Pictures& pictures, const std::string& staging) {
+workflow::Places places_named(const config::Pictures& pictures, const std::string& staging) {
   const std::string home = default_pictures_folder();
   const std::string models = folder_or(pictures.models_dir, home + "/models");
   const std::string output = staging.empty() ? folder_or(pictures.output_dir, home + "/output") : staging;
@@ -38,7 +44,6 @@ workflow::Places picture_places(const config::Pictures& pictures, const std::str
                           .input = folder_or(pictures.input_dir, home + "/input"),
                           .output = output,
                           .temp = staging.empty() ? folder_or(pictures.temp_dir, home + "/temp") : staging};
-  for (const std::string& folder : {models, places.input, places.output, places.temp}) make_folders(folder).value();
   if (!pictures.comfyui_dir.empty()) {
     const workflow::ModelFolders theirs((pictures.comfyui_dir / "models").string());
     for (const std::string& kind : theirs.kinds()) {
@@ -48,6 +53,17 @@ workflow::Places picture_places(const config::Pictures& pictures, const std::str
     if (fs::exists(yaml)) places.models.add_yaml(yaml.string()).value();
   }
   if (!pictures.extra_model_paths.empty()) places.models.add_yaml(pictures.extra_model_paths.string()).value();
+  const fs::path shipped = shipped_folder() / "models/checkpoints";
+  if (std::error_code failed; fs::is_directory(shipped, failed)) {
+    places.models.add_shipped("checkpoints", shipped.string());
+  }
+  return places;
+}
+
+workflow::Places picture_places(const config::Pictures& pictures, const std::string& staging) {
+  const std::string models = folder_or(pictures.models_dir, default_pictures_folder() + "/models");
+  workflow::Places places = places_named(pictures, staging);
+  for (const std::string& folder : {models, places.input, places.output, places.temp}) make_folders(folder).value();
   return places;
 }
 
@@ -61,15 +77,25 @@ const config::Preset& preset_named(const config::Config& config, const std::stri
   throw Error(Code::kNotFound, fmt::format("no preset '{}'; there are {}", wanted, fmt::join(known, ", ")));
 }
 
+Result<diffuse::ComputeOptions> compute_options(const config::Pictures& pictures) {
+  return diffuse::compute_options(diffuse::kPictureDevice, {.precision = pictures.precision,
+                                                            .attention = pictures.attention,
+                                                            .vae_tiling = pictures.vae_tiling,
+                                                            .vae_slicing = pictures.vae_slicing,
+                                                            .vae_tile = pictures.vae_tile});
+}
+
 PictureHost::PictureHost(Host& host, workflow::Places places, Executor* shared) : memory_(&host.memory()) {
   Executor* executor = shared;
   if (host.choice().device.kind != DeviceKind::kCpu) {
     // Picture models have CPU kernels only: they get the host's memory and an executor of their own.
     log::info("pictures: on the CPU, {} threads", host.threads());
-    const governor::HostLimits limits{0, host.config().memory.reserve_bytes.value_or(0)};
-    own_budget_ = std::make_unique<governor::Budget>(
-        "host", governor::host_budget_bytes(machine::read_host_memory(), limits));
-    own_memory_ = std::make_unique<governor::LeasedAllocator>(*own_budget_, Device{DeviceKind::kCpu});
+    if (!host.is_host_pool()) {
+      own_budget_ = std::make_unique<governor::Budget>("host", [&g = host.governor()] { return g.limit_bytes(); });
+      own_budget_->set_reserve_bytes(host.governor().reserve_bytes());
+    }
+    governor::Budget& budget = own_budget_ ? *own_budget_ : host.memory().budget();
+    own_memory_ = std::make_unique<governor::LeasedAllocator>(budget, Device{DeviceKind::kCpu}, host.look());
     memory_ = own_memory_.get();
     executor = nullptr;
   }
@@ -78,7 +104,8 @@ PictureHost::PictureHost(Host& host, workflow::Places places, Executor* shared) 
     executor = own_executor_.get();
   }
   const config::Pictures& pictures = host.config().pictures;
-  engine_ = std::make_unique<diffuse::PictureEngine>(*executor, *memory_, places.models.folders("embeddings"));
+  engine_ = std::make_unique<diffuse::PictureEngine>(*executor, *memory_, places.models.folders("embeddings"),
+                                                     compute_options(pictures).value());
   studio_ = std::make_unique<workflow::Studio>(
       *engine_, workflow::StudioOptions{.places = std::move(places), .cache_bytes = pictures.cache_bytes,
                                         .preview_method = preview_method(pictures.preview)});

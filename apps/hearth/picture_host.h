@@ -10,14 +10,22 @@
 
 namespace hearth::app {
 
-/// Folders of pictures as configured, made where they are missing; `staging`, if given, stands for output and temp.
+/// Folders of pictures as configured, made where they are missing, and ../share/hearth of the program's own folder with
+/// the model that comes along; `staging`, if given, stands for output and temp.
 workflow::Places picture_places(const config::Pictures& pictures, const std::string& staging = "");
+
+/// As picture_places(), but makes nothing: for looking.
+workflow::Places places_named(const config::Pictures& pictures, const std::string& staging = "");
 
 /// $XDG_DATA_HOME/hearth/pictures, else ~/.local/share/hearth/pictures.
 std::string default_pictures_folder();
 
 /// A preset by name, or the configured default for "". kNotFound names those there are.
 const config::Preset& preset_named(const config::Config& config, const std::string& name);
+
+/// [pictures] precision, attention, vae_slicing, vae_tiling and vae_tile. kInvalidArgument or kUnsupported saying which
+/// is wrong and what this device has.
+Result<diffuse::ComputeOptions> compute_options(const config::Pictures& pictures);
 
 class PictureHost {
  public:

@@ -20,13 +20,15 @@ ALIASES = {  # the everyday word where the Unicode name is another
   "automobile": "car", "red apple": "apple", "airplane": "plane", "mobile phone": "phone", "deciduous tree": "tree",
   "sport utility vehicle": "suv", "delivery truck": "truck", "desktop computer": "computer", "red heart": "heart",
   "closed book": "book", "shortcake": "cake", "soccer ball": "football", "teacup without handle": "cup of tea",
-  "hot beverage": "coffee", "t-shirt": "shirt", "running shoe": "shoe", "light bulb": "lamp", "jack-o-lantern": "pumpkin",
+  "hot beverage": "coffee", "t-shirt": "shirt", "running shoe": "shoe", "light bulb": "lamp",
+  "jack-o-lantern": "pumpkin",
   "police car": "police car", "locomotive": "train", "small airplane": "small plane", "passenger ship": "ship",
   "french fries": "fries", "hatching chick": "chick", "lady beetle": "ladybug", "high-heeled shoe": "high heel",
   "top hat": "hat", "crescent moon": "moon", "cat face": "cat", "dog face": "dog", "grinning face": "smiling face",
   "wrapped gift": "gift", "tropical fish": "colourful fish", "red envelope": "envelope", "hamburger": "burger",
 }
-PLAIN = ["{a}", "{x}", "an icon of {a}", "a picture of {a}", "a drawing of {a}", "a sprite of {a}", "{x} emoji", "{x} icon"]
+PLAIN = ["{a}", "{x}", "an icon of {a}", "a picture of {a}", "a drawing of {a}", "a sprite of {a}", "{x} emoji",
+         "{x} icon"]
 PLAIN_SHARES = np.array([0.46, 0.26, 0.06, 0.05, 0.05, 0.04, 0.04, 0.04])
 GROUNDS = ["{t} on {a} background", "{t} with {a} background", "{t}, {c} background"]
 SIZES = {"tiny": 0.35, "small": 0.55, "big": 1.04}
@@ -68,7 +70,8 @@ def phrase_of(name):
   hair = [p for p in parts if "skin tone" not in p]
   before = " ".join(h for h in hair if not re.search("hair|beard", h))
   after = " and ".join(h for h in hair if re.search("hair|beard", h))
-  return tidy(f"{before} {head}" + (f" with {after}" if after else "") + (f" with {' and '.join(tones)}" if tones else ""))
+  return tidy(f"{before} {head}" + (f" with {after}" if after else "")
+              + (f" with {' and '.join(tones)}" if tones else ""))
 
 
 def with_article(phrase):
@@ -80,7 +83,8 @@ def with_article(phrase):
 
 
 def add_phrases(entries):
-  """Adds to each entry its phrases (the first is the main one), loose keywords, and the phrase that a colour precedes."""
+  """Adds to each entry its phrases (the first is the main one), loose keywords, and the phrase that a colour
+  precedes."""
   used = defaultdict(set)
   for entry in entries:
     for keyword in entry["keywords"]:
@@ -131,7 +135,8 @@ def held_out():
 
 
 class Sampler:
-  """Draws random samples. One concept is as likely as another; within it a toned or national variant takes its share."""
+  """Draws random samples. One concept is as likely as another; within it a toned or national variant takes its
+  share."""
 
   def __init__(self, entries, words, seed):
     self.entries, self.words, self.rng = entries, words, np.random.default_rng(seed)
@@ -177,7 +182,8 @@ class Sampler:
     ground, suffix_colour = (255, 255, 255), None
     sizes, shrink = [128, 128, 0, 0, 128, 128], 1.0
     colour = None
-    scale = rng.uniform(0.72, 1.0)  # seeds must vary the picture: the room left by the scale decides how far it may move
+    # seeds must vary the picture: the room left by the scale decides how far it may move
+    scale = rng.uniform(0.72, 1.0)
     room = min(0.12, 1.06 - scale)
     x, y = rng.uniform(-room, room), rng.uniform(-room, room)
     if kind < 0.26:

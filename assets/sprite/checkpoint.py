@@ -1,4 +1,4 @@
-"""Files of weights: small checkpoints to train on from, and the single-file safetensors with short mantissas."""
+"""Files of weights: small checkpoints to train on from, and the single-file safetensors on few numbers."""
 
 import json
 import struct
@@ -11,6 +11,11 @@ from model import TINY, Sizes, Sprite
 
 EMBEDDINGS = ("conditioner.embedders.0.transformer.text_model.embeddings.token_embedding.weight",
               "conditioner.embedders.1.model.token_embedding.weight")
+# What the single file says of itself; the resolution is what `hearth imagine` draws when no size is asked for.
+ABOUT = {"format": "pt", "modelspec.title": "Hearth sprite model",
+         "modelspec.architecture": "stable-diffusion-xl-v1-base",
+         "modelspec.resolution": "128x128", "modelspec.license": "Apache-2.0",
+         "modelspec.description": "Icons of 128x128 pixels from words; assets/sprite/README.md is its card"}
 LAST_OF_FIRST = "conditioner.embedders.0.transformer.text_model.encoder.layers.{}."
 
 
@@ -44,7 +49,8 @@ def save_checkpoint(path, state, rows, bits=7, extra=None):
     parts.append(tensor.detach().float().cpu().numpy().astype(np.float16).reshape(-1))
   high, low = planes(keep_bits(np.concatenate(parts), bits))
   note = json.dumps({"names": names, "shapes": shapes, "extra": extra or {}})
-  np.savez_compressed(path, high=high, low=low, rows=np.asarray(rows, np.int32), note=np.frombuffer(note.encode(), np.uint8))
+  np.savez_compressed(path, high=high, low=low, rows=np.asarray(rows, np.int32),
+                      note=np.frombuffer(note.encode(), np.uint8))
 
 
 def read_checkpoint(path):
@@ -65,8 +71,18 @@ def read_checkpoint(path):
   return state, note["extra"]
 
 
-def single_file(state, sizes, rows, bits):
-  """The tensors of the single-file checkpoint: fp16, unused rows and the layer that is never read zero."""
+def on_grid(tensor, levels):
+  """A matrix rounded to multiples of its spread / `levels`: few distinct numbers, so that packed.py makes it small.
+  Rows of zeros do not count for the spread."""
+  rows = tensor.flatten(1)
+  rows = rows[rows.abs().sum(1) > 0]
+  step = rows.std() / levels if rows.numel() > 1 else torch.zeros(())
+  return (tensor / step).round() * step if step > 0 else tensor
+
+
+def single_file(state, sizes, rows, levels):
+  """The tensors of the single-file checkpoint: fp16, matrices on_grid, unused rows and the layer that is never read
+  zero."""
   used = torch.zeros(49408, 1, dtype=torch.bool)
   used[torch.as_tensor(rows)] = True
   out = {}
@@ -76,9 +92,7 @@ def single_file(state, sizes, rows, bits):
       tensor = torch.where(used, tensor, torch.zeros(()))
     if name.startswith(LAST_OF_FIRST.format(sizes.first_layers - 1)):
       tensor = torch.ones_like(tensor) if "norm" in name and name.endswith("weight") else torch.zeros_like(tensor)
-    half = np.ascontiguousarray(tensor.numpy().astype(np.float16))
-    kept = 10 if tensor.ndim < 2 else bits
-    out[name] = torch.from_numpy(keep_bits(half.reshape(-1), kept).reshape(half.shape).copy())
+    out[name] = (on_grid(tensor, levels) if tensor.ndim >= 2 else tensor).half()
   out["conditioner.embedders.0.transformer.text_model.embeddings.position_ids"] = torch.arange(77).unsqueeze(0)
   return out
 
@@ -89,7 +103,8 @@ def save_single_file(path, tensors, metadata=None):
   kinds = {torch.float16: "F16", torch.int64: "I64"}
   for name in sorted(tensors, key=lambda n: (tensors[n].dtype != torch.int64, n)):
     blob = tensors[name].contiguous().numpy().tobytes()
-    header[name] = {"dtype": kinds[tensors[name].dtype], "shape": list(tensors[name].shape), "data_offsets": [at, at + len(blob)]}
+    header[name] = {"dtype": kinds[tensors[name].dtype], "shape": list(tensors[name].shape),
+                    "data_offsets": [at, at + len(blob)]}
     at += len(blob)
     blobs.append(blob)
   text = json.dumps(header, separators=(",", ":")).encode()
@@ -109,7 +124,8 @@ def read_single_file(path):
   for name, info in header.items():
     if name != "__metadata__":
       low, high = info["data_offsets"]
-      values = np.frombuffer(raw, kinds[info["dtype"]], (high - low) // np.dtype(kinds[info["dtype"]]).itemsize, base + low)
+      values = np.frombuffer(raw, kinds[info["dtype"]], (high - low) // np.dtype(kinds[info["dtype"]]).itemsize,
+                             base + low)
       out[name] = torch.from_numpy(values.reshape(info["shape"]).copy())
   return out
 

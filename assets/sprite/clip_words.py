@@ -65,7 +65,8 @@ class Words:
     return [row for piece in _PIECES.findall(text.lower()) for row in self.word(piece)]
 
   def padded(self, text):
-    """(ids padded with END for the first encoder, ids padded with 0 for the second, place of END), each CONTEXT long."""
+    """(ids padded with END for the first encoder, ids padded with 0 for the second, place of END), each CONTEXT
+    long."""
     ids = [START, *self.tokens(text)[: CONTEXT - 2], END]
     room = CONTEXT - len(ids)
     return ids + [END] * room, ids + [0] * room, len(ids) - 1

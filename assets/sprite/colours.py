@@ -72,7 +72,8 @@ def analyse(image):
 
 
 def winner(rgb):
-  """The named colour with most weight in the hue histogram of an RGB picture (0..255) on white, or None if it is grey."""
+  """The named colour with most weight in the hue histogram of an RGB picture (0..255) on white, or None if it is
+  grey."""
   hue, saturation, value = hsv(np.asarray(rgb, dtype=np.float32).reshape(-1, 3) / 255)
   vivid = (saturation > 0.25) & (value > 0.2)
   if vivid.mean() < 0.01:

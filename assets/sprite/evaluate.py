@@ -2,8 +2,9 @@
 """Judges the sprite model: nearness to held-in references, colours of unseen combinations, variety over seeds.
 
     python assets/sprite/evaluate.py --model build/sprite/sprite.safetensors           pictures from torch
-    python assets/sprite/evaluate.py --list > jobs.json                                what somebody else should draw
-    python assets/sprite/evaluate.py --pictures FOLDER                                 PNG files named as the jobs say
+    python assets/sprite/evaluate.py --list > jobs.jsonl                               what another program should draw
+    hearth imagine --from jobs.jsonl --out FOLDER
+    python assets/sprite/evaluate.py --pictures FOLDER                                 pictures named in its manifest
 
 All three use build/sprite/data.zip for the references. Prints a JSON object and writes a contact sheet.
 """
@@ -98,6 +99,19 @@ def judge(drawn, pack, device="cpu"):
   return result
 
 
+def read_batch(folder):
+  """Pictures by job name of a folder whose manifest.jsonl has prompt, seed and file of each."""
+  from PIL import Image
+  entries = [json.loads(line) for line in (folder / "manifest.jsonl").read_text("utf-8").splitlines()]
+  files = {(entry["prompt"], entry["seed"]): entry["file"] for entry in entries}
+  missing = [job for job in jobs() if (job["prompt"], job["seed"]) not in files]
+  if missing:
+    first = missing[0]
+    sys.exit(f"{len(missing)} pictures are missing in {folder}, first '{first['prompt']}' with seed {first['seed']}")
+  found = {job["name"]: folder / files[job["prompt"], job["seed"]] for job in jobs()}
+  return {name: np.asarray(Image.open(path).convert("RGB")) for name, path in found.items()}
+
+
 def sheet(pictures, columns=8, gap=4):
   """Pictures side by side as one array."""
   rows = (len(pictures) + columns - 1) // columns
@@ -122,7 +136,8 @@ def write_sheets(drawn, folder):
   folder.mkdir(parents=True, exist_ok=True)
   for kind in ("sheet", "heldin", "unseen"):
     chosen = [drawn[name] for name in sorted(drawn) if name.startswith(kind)]
-    Image.fromarray(sheet(chosen, 8 if kind == "sheet" else 16 if kind == "heldin" else 10)).save(folder / f"{kind}.png")
+    Image.fromarray(sheet(chosen,
+                          8 if kind == "sheet" else 16 if kind == "heldin" else 10)).save(folder / f"{kind}.png")
 
 
 def main():
@@ -137,14 +152,11 @@ def main():
   parser.add_argument("--steps", type=int, default=20)
   options = parser.parse_args()
   if options.list:
-    print(json.dumps(jobs(), indent=1))
+    for job in jobs():
+      print(json.dumps({"prompt": job["prompt"], "seed": job["seed"]}))
     return
   if options.pictures:
-    from PIL import Image
-    missing = [j["name"] for j in jobs() if not (options.pictures / f"{j['name']}.png").exists()]
-    if missing:
-      sys.exit(f"{len(missing)} pictures are missing in {options.pictures}, the first is {missing[0]}.png")
-    drawn = {j["name"]: np.asarray(Image.open(options.pictures / f"{j['name']}.png").convert("RGB")) for j in jobs()}
+    drawn = read_batch(options.pictures)
   elif options.model:
     import torch
     import checkpoint

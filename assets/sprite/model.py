@@ -1,7 +1,8 @@
-"""The sprite model: SDXL's layout (two text encoders, UNet, f8 VAE) at small widths, with a single-file checkpoint's keys.
+"""The sprite model: SDXL's layout (two text encoders, UNet, f8 VAE) at small widths, with a single-file checkpoint's
+keys.
 
-Module attributes are named so that `Sprite().state_dict()` has the keys of a single-file SDXL checkpoint. The sizes live in
-`Sizes`; every number a loader needs can be read off the tensors' shapes (head dimension 64 everywhere).
+Module attributes are named so that `Sprite().state_dict()` has the keys of a single-file SDXL checkpoint. The sizes
+live in `Sizes`; every number a loader needs can be read off the tensors' shapes (head dimension 64 everywhere).
 """
 
 from dataclasses import dataclass
@@ -135,7 +136,8 @@ class OpenMlp(nn.Module):
 class OpenLayer(nn.Module):
   def __init__(self, width):
     super().__init__()
-    self.ln_1, self.attn, self.ln_2, self.mlp = nn.LayerNorm(width), FusedAttention(width), nn.LayerNorm(width), OpenMlp(width)
+    self.ln_1, self.attn = nn.LayerNorm(width), FusedAttention(width)
+    self.ln_2, self.mlp = nn.LayerNorm(width), OpenMlp(width)
 
   def forward(self, x):
     x = x + self.attn(self.ln_1(x))
@@ -184,7 +186,8 @@ class Res(nn.Module):
     super().__init__()
     self.in_layers = nn.Sequential(nn.GroupNorm(32, inner), nn.SiLU(), nn.Conv2d(inner, outer, 3, padding=1))
     self.emb_layers = nn.Sequential(nn.SiLU(), nn.Linear(emb, outer))
-    self.out_layers = nn.Sequential(nn.GroupNorm(32, outer), nn.SiLU(), nn.Dropout(0.0), nn.Conv2d(outer, outer, 3, padding=1))
+    self.out_layers = nn.Sequential(nn.GroupNorm(32, outer), nn.SiLU(), nn.Dropout(0.0),
+                                    nn.Conv2d(outer, outer, 3, padding=1))
     self.skip_connection = nn.Identity() if inner == outer else nn.Conv2d(inner, outer, 1)
 
   def forward(self, x, emb, context):
@@ -290,7 +293,8 @@ class Unet(nn.Module):
 
     for level, mult in enumerate(s.mult):
       for _ in range(s.blocks):
-        self.input_blocks.append(nn.ModuleList([Res(width, mult * s.base, emb), *transformer(mult * s.base, s.depth[level])]))
+        self.input_blocks.append(nn.ModuleList([Res(width, mult * s.base, emb),
+                                                *transformer(mult * s.base, s.depth[level])]))
         width = mult * s.base
         kept.append(width)
       if level + 1 < len(s.mult):

@@ -38,7 +38,8 @@ def rgb_to_hsv(rgb):
   spread = high - rgb.amin(1)
   safe = spread.clamp_min(1e-6)
   r, g, b = rgb.unbind(1)
-  hue = torch.where(which == 0, (g - b) / safe % 6, torch.where(which == 1, (b - r) / safe + 2, (r - g) / safe + 4)) * 60
+  hue = torch.where(which == 0, (g - b) / safe % 6,
+                    torch.where(which == 1, (b - r) / safe + 2, (r - g) / safe + 4)) * 60
   return torch.where(spread < 1e-5, torch.zeros_like(hue), hue), spread / high.clamp_min(1e-6), high
 
 
@@ -51,7 +52,8 @@ def hsv_to_rgb(hue, saturation, value):
 
 
 def recolour(rgb, target, hue, grey):
-  """Turns each picture's dominant hue [B] (or its greys, where `grey` [B]) into the target colour [B] of colours.TARGETS."""
+  """Turns each picture's dominant hue [B] (or its greys, where `grey` [B]) into the target colour [B] of
+  colours.TARGETS."""
   table = torch.tensor(list(colours.TARGETS.values()), device=rgb.device)[target]
   aim, scale, least, power, gain = [v[:, None, None] for v in table.unbind(1)]
   h, s, v = rgb_to_hsv(rgb)

@@ -5,9 +5,9 @@
     python assets/sprite/train.py --stages vae --minutes-vae 4      one stage
     python assets/sprite/train.py --stages diffusion export --from build/sprite/diffusion.npz --minutes-diffusion 18
 
-Needs PyTorch and the pack that prepare.py writes. Everything lies in GPU memory: the sprites, the recipes of a few hundred
-thousand pictures with their captions, and their latents. Every stage writes <out>/<stage>.npz (weights to go on from), its
-losses as CSV and contact sheets; it ends by the clock.
+Needs PyTorch and the pack that prepare.py writes. Everything lies in GPU memory: the sprites, the recipes of a few
+hundred thousand pictures with their captions, and their latents. Every stage writes <out>/<stage>.npz (weights to go on
+from), its losses as CSV and contact sheets; it ends by the clock.
 """
 
 import argparse
@@ -101,7 +101,8 @@ class Average:
   @torch.no_grad()
   def update(self):
     self.steps += 1
-    torch._foreach_lerp_(self.mean, [p.detach() for p in self.live], 1 - min(self.decay, (1 + self.steps) / (10 + self.steps)))
+    torch._foreach_lerp_(self.mean, [p.detach() for p in self.live],
+                         1 - min(self.decay, (1 + self.steps) / (10 + self.steps)))
 
   @torch.no_grad()
   def swap(self):
@@ -341,7 +342,8 @@ def train_diffusion(sprite, data, options):
 def show_prompts(sprite, data, options, name):
   prompts = [line for line in (HERE / "prompts.txt").read_text("utf-8").splitlines() if line][:options.shown]
   seeds = [evaluate.SEED + i for i in range(len(prompts))]
-  save_sheet(options.out / f"{name}.png", draw(sprite, data.words, prompts, seeds, options.steps, device=options.device))
+  save_sheet(options.out / f"{name}.png",
+             draw(sprite, data.words, prompts, seeds, options.steps, device=options.device))
 
 
 def save_sheet(path, pictures, columns=8):
@@ -359,10 +361,10 @@ def save(sprite, data, options, name, prefixes=("",)):
 # --- export ----------------------------------------------------------------------------------------------------------
 
 def export(sprite, data, options):
-  """The single-file checkpoint with short mantissas, and how it does."""
-  tensors = checkpoint.single_file(sprite.state_dict(), sprite.sizes, data.rows, options.bits)
+  """The single-file checkpoint, and how it does."""
+  tensors = checkpoint.single_file(sprite.state_dict(), sprite.sizes, data.rows, options.levels)
   path = options.out / "sprite.safetensors"
-  checkpoint.save_single_file(path, tensors, {"format": "pt", "title": "Hearth sprite model"})
+  checkpoint.save_single_file(path, tensors, checkpoint.ABOUT)
   say(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
   if not options.judge:
     return
@@ -384,15 +386,17 @@ def warm_up(options):
   diffusion_parameters(sprite)
   losses = compiled(lambda *a: noise_loss(sprite, *a), options)
   with half(device):
-    loss, _ = losses(x, x.clone(), flat.long(), flat + 0.5, flat + 1, torch.zeros(options.batch, 77, device=device).long(),
-                     flat.long() + 1, torch.zeros(options.batch, 6, device=device))
+    words = torch.zeros(options.batch, 77, device=device).long()
+    loss, _ = losses(x, x.clone(), flat.long(), flat + 0.5, flat + 1, words, flat.long() + 1,
+                     torch.zeros(options.batch, 6, device=device))
   loss.backward()
   say("compiled the diffusion step")
 
 
 def parse():
   parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-  parser.add_argument("--stages", nargs="+", default=["vae", "diffusion", "export"], choices=["vae", "diffusion", "export", "warm"])
+  parser.add_argument("--stages", nargs="+", default=["vae", "diffusion", "export"],
+                      choices=["vae", "diffusion", "export", "warm"])
   parser.add_argument("--data", default="build/sprite/data.zip")
   parser.add_argument("--out", type=Path, default=Path("build/sprite"))
   parser.add_argument("--from", dest="sources", nargs="*", default=[], help="checkpoints (.npz) to start from")
@@ -407,7 +411,7 @@ def parse():
   parser.add_argument("--warm", type=int, default=300, help="steps of the learning rate's start")
   parser.add_argument("--fall", type=float, default=0.5, help="last part of the diffusion time in which the rate falls")
   parser.add_argument("--average", type=float, default=0.9995)
-  parser.add_argument("--bits", type=int, default=4, help="mantissa bits kept in the exported matrices")
+  parser.add_argument("--levels", type=int, default=24, help="steps that a matrix's spread is cut into for the export")
   parser.add_argument("--sheets", type=int, default=2, help="contact sheets during the diffusion stage")
   parser.add_argument("--shown", type=int, default=64)
   parser.add_argument("--steps", type=int, default=20, help="sampling steps of the sheets")

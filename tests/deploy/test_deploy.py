@@ -3,6 +3,7 @@
 import fnmatch
 import http.server
 import json
+import os
 import pathlib
 import re
 import shlex
@@ -143,7 +144,8 @@ def test_the_context_has_what_the_build_names_and_not_what_lies_about(dockerfile
     named += [folder + "/CMakeLists.txt" for folder in re.findall(
         r"^add_subdirectory\(([\w/]+)\)", (ROOT / "CMakeLists.txt").read_text(), re.M)]
     named += re.findall(r"\$\{CMAKE_SOURCE_DIR\}/([\w./]+\.\w+)", (ROOT / "src" / "CMakeLists.txt").read_text())
-    named += ["CMakeLists.txt", "CMakePresets.json", "cmake/embed.cmake"]
+    named += ["CMakeLists.txt", "CMakePresets.json", "cmake/embed.cmake", "assets/sprite/packed.py",
+              "assets/sprite/sprite.packed"]
     assert {"web/app.js", "tests/CMakeLists.txt", "src/CMakeLists.txt"} <= set(named)
     for path in named:
         assert (ROOT / path).exists(), path
@@ -157,7 +159,8 @@ def test_the_build_uses_a_preset_a_target_and_a_list_that_exist(dockerfile):
     preset = re.search(r"cmake --preset (\w+)", commands).group(1)
     presets = json.loads((ROOT / "CMakePresets.json").read_text())["configurePresets"]
     assert preset in [each["name"] for each in presets]
-    assert f"build/{preset}/bin/hearth" in commands and (ROOT / "apps" / "hearth").is_dir()
+    target = re.search(r"--target (\w+)", commands).group(1)
+    assert f"add_custom_target({target})" in (ROOT / "CMakeLists.txt").read_text()
     for option in re.findall(r"-D(HEARTH_\w+)=", commands):
         assert re.search(rf"option\({option}\b|set\({option}\b", (ROOT / "CMakeLists.txt").read_text()), option
     listed = subprocess.run(["bash", ROOT / "tools" / "packages.sh", *re.search(
@@ -171,7 +174,26 @@ def test_what_runs_is_not_root_and_has_no_python(dockerfile):
     assert not re.search(r"python|g\+\+|cmake", " ".join(" ".join(each) for each in stage))
     assert json.loads(only(stage, "ENTRYPOINT")) == ["/usr/local/bin/hearth"]
     assert json.loads(only(stage, "CMD")) == ["serve"]
-    assert [rest.split()[-1] for word, rest in stage if word == "COPY"][-1] == "/usr/local/bin/hearth"
+    assert [rest.split()[-1] for word, rest in stage if word == "COPY"][-1] == "/usr/local"
+
+
+def test_what_is_installed_is_the_program_with_its_picture_model(dockerfile, tmp_path):
+    """cmake --install, as the Dockerfile and docs/deploy.md call it, on a build that is there."""
+    install = next(re.search(r"cmake --install build/\w+ --prefix (\S+)", rest) for word, rest in dockerfile
+                   if word == "RUN" and "--install" in rest)
+    assert any(word == "COPY" and f"--from=build {install.group(1)} " in rest for word, rest in dockerfile)
+    build = pathlib.Path(os.environ.get("HEARTH_BIN", "none")).parent
+    if not (build / "cmake_install.cmake").exists():
+        pytest.skip("HEARTH_BIN names no folder of a build")
+    subprocess.run(["cmake", "--install", build, "--prefix", tmp_path], check=True, capture_output=True)
+    found = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
+    assert {"bin/hearth", "share/hearth/models/checkpoints/sprite.safetensors"} <= found
+    assert all(path.startswith(("bin/hearth", "share/hearth/")) for path in found), found
+    config = {"HOME": str(tmp_path), "PATH": os.environ["PATH"]}
+    told = subprocess.run([tmp_path / "bin/hearth", "imagine", "a red apple", "--steps", "1", "-o", "a.png"],
+                          cwd=tmp_path,
+                          env=config, capture_output=True, text=True, timeout=120)
+    assert told.returncode == 0 and "128x128" in told.stderr, told.stderr
 
 
 def test_the_settings_of_the_image_exist_and_its_port_is_the_published_one(dockerfile, service):

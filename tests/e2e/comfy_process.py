@@ -23,12 +23,12 @@ def graph(steps=2, side=64, **sampler):
 class ComfyHearth(ComfyClient, Hearth):
     """`root` holds models, input, output, temp and user."""
 
-    def __init__(self, root, *lines, flags=()):
+    def __init__(self, root, *lines, flags=(), env=None):
         self.root = root
         if not (root / "models" / "checkpoints" / CHECKPOINT).exists():
             write_checkpoint(root / "models" / "checkpoints")
         folders = "".join(f'{name}_dir = "{root / name}"\n' for name in ("models", "input", "output", "temp", "user"))
-        super().__init__(root / "run", "[pictures]\n" + folders + "\n".join(lines) + "\n", *flags)
+        super().__init__(root / "run", "[pictures]\n" + folders + "\n".join(lines) + "\n", *flags, env=env)
 
     def cancel_everything(self):
         """Empties the queue and comes back when nothing runs."""

@@ -21,6 +21,12 @@ def mocked(mock, watch):
     return Driver(watch(mock.url))
 
 
+def size_of(graph):
+    """Width and height of the picture that a graph begins with."""
+    inputs = next(node["inputs"] for node in graph.values() if node["class_type"] == "EmptyLatentImage")
+    return inputs["width"], inputs["height"]
+
+
 # Drawing.
 
 def test_a_drawing_shows_progress_and_preview_and_can_be_cancelled(site, driver):
@@ -233,6 +239,21 @@ def test_stop_ends_an_answer_and_the_server_hears_of_it(site, driver):
 
 
 # What is missing or wrong.
+
+def test_the_model_that_comes_along_is_drawn_at_the_size_it_was_made_for(watch):
+    with MockServer(checkpoints=["sprite.safetensors"]) as server:
+        driver = Driver(watch(server.url))
+        expect(driver.chooser("Size")).to_have_value("128x128")
+        server.checkpoints.insert(0, "mine.safetensors")
+        driver.page.reload()
+        driver.choose("Model", "mine.safetensors")
+        expect(driver.chooser("Size")).to_have_value("1024x1024")
+        driver.choose("Model", "sprite.safetensors")
+        driver.fill(Prompt="a red apple")
+        driver.press_draw()
+        expect(driver.gallery()).to_have_count(1)
+        assert size_of(driver.graphs()[0]) == (128, 128)
+
 
 def test_without_any_model_the_page_says_what_to_do(watch):
     with MockServer(checkpoints=[], language_models=[]) as server:

@@ -1,5 +1,5 @@
-"""A Stable Diffusion 1 checkpoint of a few megabytes, for tests that draw: the layout of tests/golden/picture_models with
-the real vocabulary and prompt length. Its pictures mean nothing; they are the same every time."""
+"""A Stable Diffusion 1 checkpoint of a few megabytes, for tests that draw: the layout of tests/golden/picture_models
+with the real vocabulary and prompt length. Its pictures mean nothing; they are the same every time."""
 import json
 import pathlib
 
