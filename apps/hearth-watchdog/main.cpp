@@ -1,4 +1,5 @@
-// hearth-watchdog PID HARD_BYTES PANIC_BYTES: ends process PID when the host runs out of memory and it does not react.
+// hearth-watchdog PID HARD_BYTES PANIC_BYTES [MEMINFO]: ends process PID when the host runs out of memory and it does
+// not react. MEMINFO stands for /proc/meminfo in tests.
 // Started by `hearth serve`. Tiny and static: everything it needs is locked in memory before it begins, so that it
 // works on a host that has none left. Ends with the process it watches.
 #include <fcntl.h>
@@ -68,9 +69,9 @@ void send(int process, int pid, int signal, const char* what) {
   ::syscall(SYS_pidfd_send_signal, process, signal, nullptr, 0);
 }
 
-int watch(int pid, const hearth::governor::WatchLimits& limits) {
+int watch(int pid, const hearth::governor::WatchLimits& limits, const char* path) {
   const int process = static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
-  const int meminfo = ::open("/proc/meminfo", O_RDONLY | O_CLOEXEC);
+  const int meminfo = ::open(path, O_RDONLY | O_CLOEXEC);
   if (process < 0 || meminfo < 0) {
     std::perror("hearth-watchdog");
     return 1;
@@ -99,15 +100,17 @@ int64_t number(const char* text) {
 }  // namespace
 
 int main(int count, char** arguments) {
-  const int64_t pid = count == 4 ? number(arguments[1]) : 0;
-  const int64_t hard = count == 4 ? number(arguments[2]) : 0, panic = count == 4 ? number(arguments[3]) : 0;
+  const bool is_complete = count == 4 || count == 5;
+  const int64_t pid = is_complete ? number(arguments[1]) : 0;
+  const int64_t hard = is_complete ? number(arguments[2]) : 0, panic = is_complete ? number(arguments[3]) : 0;
   if (pid == 0 || hard == 0 || panic == 0 || panic > hard) {
-    std::fputs("usage: hearth-watchdog PID HARD_BYTES PANIC_BYTES\nEnds process PID when less memory than PANIC_BYTES "
-               "is available, or less than HARD_BYTES for 1.5 s.\n", stderr);
+    std::fputs("usage: hearth-watchdog PID HARD_BYTES PANIC_BYTES [MEMINFO]\nEnds process PID when less memory than "
+               "PANIC_BYTES is available, or less than HARD_BYTES for 1.5 s.\n", stderr);
     return 2;
   }
   // A server that is told to stop by Ctrl-C is watched until it has.
   ::signal(SIGINT, SIG_IGN);
   ::signal(SIGTERM, SIG_IGN);
-  return watch(static_cast<int>(pid), {.hard_bytes = hard, .panic_bytes = panic});
+  return watch(static_cast<int>(pid), {.hard_bytes = hard, .panic_bytes = panic},
+               count == 5 ? arguments[4] : "/proc/meminfo");
 }

@@ -61,7 +61,9 @@ Action add_bench_disk(CLI::App& app) {
   auto options = std::make_shared<DiskOptions>();
   app.add_option("file", options->file, "A file of some GiB on the disk in question, such as a model")->required();
   app.add_option("--block", options->block, "Bytes of one read")->capture_default_str();
-  app.add_option("--depth", options->depth, "Reads under way at once")->capture_default_str()->check(CLI::Range(1, 1024));
+  app.add_option("--depth", options->depth, "Reads under way at once")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1024));
   app.add_flag("--dd", options->dd, "Read it through the page cache too, as dd bs=16M does");
   app.add_flag("--json", options->json, "Print JSON");
   return [options] { return bench_disk(*options); };

@@ -127,6 +127,8 @@ int bench_load(Host& host, const BenchOptions& options) {
   result.set("read_s", read.seconds);
   result.set("read_bytes", read.total_bytes);
   result.set("weights_bytes", model->sizes().weights_bytes);
+  result.set("state_bytes", model->sizes().state_bytes);
+  result.set("arena_bytes", model->sizes().arena_bytes);
   result.set("peak_rss_bytes", machine::read_process_memory().peak_bytes);
   print(result, options.json);
   return 0;

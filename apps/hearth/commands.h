@@ -20,8 +20,13 @@ Action add_chat(CLI::App& app, Common& common);
 Action add_imagine(CLI::App& app, Common& common);
 Action add_workflow(CLI::App& app, Common& common);
 Action add_pull(CLI::App& app, Common& common);
+Action add_plan(CLI::App& app, Common& common);
 Action add_models(CLI::App& app, Common& common);
 Action add_config(CLI::App& app, Common& common);
+Action add_doctor(CLI::App& app, Common& common);
+Action add_info(CLI::App& app, Common& common);
 Action add_bench(CLI::App& app, Common& common);
+Action add_top(CLI::App& app, Common& common);
+Action add_reserve(CLI::App& app, Common& common);
 
 }  // namespace hearth::app

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -177,32 +178,75 @@ ModelSpec model_for(const config::Config& config, const std::string& name_or_pat
   throw std::move(store_of(config).find(name_or_path)).error();
 }
 
+namespace {
+
+bool is_discrete(const DeviceChoice& choice) {
+  return choice.device.kind == DeviceKind::kCuda && !choice.caps.is_integrated;
+}
+
+// A folder that stands for this machine's /proc and /sys, for tests.
+machine::Root machine_root() {
+  const char* folder = std::getenv("HEARTH_TEST_MACHINE");
+  return folder && *folder ? machine::Root(std::string(folder)) : machine::Root();
+}
+
+governor::Floors floors_of(const config::Memory& memory, const machine::Root& root) {
+  const machine::HostMemory host = machine::read_host_memory(root);
+  const int64_t total = host.total_bytes.value_or(0);
+  governor::Floors floors = governor::floors_for(std::min(total, host.cgroup_limit_bytes.value_or(total)));
+  floors.soft_bytes = memory.soft_floor_bytes.value_or(floors.soft_bytes);
+  floors.hard_bytes = memory.hard_floor_bytes.value_or(floors.hard_bytes);
+  floors.panic_bytes = memory.panic_floor_bytes.value_or(floors.panic_bytes);
+  if (floors.soft_bytes >= floors.hard_bytes && floors.hard_bytes >= floors.panic_bytes) return floors;
+  throw Error(Code::kInvalidArgument,
+              fmt::format("memory.soft_floor {}, hard_floor {} and panic_floor {}: each must be at least the next",
+                          format_bytes(floors.soft_bytes), format_bytes(floors.hard_bytes),
+                          format_bytes(floors.panic_bytes)));
+}
+
+}  // namespace
+
 Host::Host(config::Config config, const std::string& device)
-    : config_(std::move(config)), threads_(thread_count(config_)), choice_(choose_device(device, threads_)) {
-  governor::HostLimits limits{config_.memory.budget_bytes.value_or(0), config_.memory.reserve_bytes.value_or(0)};
-  int64_t bytes = governor::host_budget_bytes(machine::read_host_memory(), limits);
-  std::string pool = "host";
+    : config_(std::move(config)), threads_(thread_count(config_)), choice_(choose_device(device, threads_)),
+      is_host_pool_(!is_discrete(choice_)) {
+  const machine::Root root = machine_root();
+  const int64_t configured = config_.memory.budget_bytes.value_or(0);
+  governor_ = std::make_unique<governor::Governor>(governor::GovernorOptions{
+      .root = root, .has_integrated_gpu = choice_.caps.is_integrated,
+      .needs_blocks = choice_.device.kind == DeviceKind::kCuda && choice_.caps.is_integrated,
+      .limits = {is_host_pool_ ? configured : 0, config_.memory.reserve_bytes.value_or(0)},
+      .floors = floors_of(config_.memory, root), .end_process = {}});
+  if (is_host_pool_) {
+    budget_ = std::make_unique<governor::Budget>(choice_.caps.is_integrated ? "unified" : "host",
+                                                 [g = governor_.get()] { return g->limit_bytes(); });
+    budget_->set_reserve_bytes(governor_->reserve_bytes());
+    memory_ = std::make_unique<governor::LeasedAllocator>(*budget_, choice_.device, look());
+  }
   if constexpr (cuda::kBuilt) {
-    if (choice_.device.kind == DeviceKind::kCuda && !choice_.caps.is_integrated) {
+    if (!is_host_pool_) {
       const cuda::MemoryInfo info = cuda::memory_info(choice_.device.index);
-      pool = choice_.device.text();
-      bytes = info.free_bytes - info.total_bytes / 50;
-      if (limits.configured_bytes > 0) bytes = std::min(bytes, limits.configured_bytes);
+      const int64_t most = info.free_bytes - info.total_bytes / 50;
+      budget_ = std::make_unique<governor::Budget>(choice_.device.text(),
+                                                   configured > 0 ? std::min(most, configured) : most);
+      memory_ = std::make_unique<governor::LeasedAllocator>(*budget_, choice_.device);
+    }
+    if (choice_.device.kind == DeviceKind::kCuda) {
+      driver_lease_ = std::move(budget_->take(cuda::initialise(choice_.device.index), "driver")).value();
     }
   }
-  budget_ = std::make_unique<governor::Budget>(pool, bytes);
-  memory_ = std::make_unique<governor::LeasedAllocator>(*budget_, choice_.device);
-  if constexpr (cuda::kBuilt) {
-    if (choice_.device.kind != DeviceKind::kCuda) return;
-    driver_lease_ = std::move(budget_->take(cuda::initialise(choice_.device.index), "driver")).value();
-  }
+  evictor_ = std::make_unique<governor::Evictor>(*budget_);
+  budget_->set_idle([e = evictor_.get()] { return e->idle(); });
+}
+
+governor::LeasedAllocator::Look Host::look() const {
+  return [g = governor_.get()](int64_t bytes) { return g->may_take(bytes); };
 }
 
 EngineOptions Host::engine_options(std::vector<ModelSpec> models) const {
   return {.device = choice_.device, .caps = choice_.caps,
           .threads = choice_.device.kind == DeviceKind::kCpu ? threads_ : std::min(threads_, 4),
           .max_queue = config_.server.max_queue, .default_model = config_.llm.default_model,
-          .models = std::move(models)};
+          .models = std::move(models), .admit = [g = governor_.get()] { return g->admit(); }};
 }
 
 }  // namespace hearth::app

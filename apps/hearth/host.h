@@ -1,5 +1,5 @@
-// Host: what a subcommand that runs models needs: the configuration, the device and why it was chosen, the budget and
-// the models it knows, gathered once.
+// Host: what a subcommand that runs models needs: the configuration, the device and why it was chosen, the budget, who
+// watches over the machine's memory, and the models it knows, gathered once.
 #pragma once
 #include <memory>
 #include <string>
@@ -8,6 +8,8 @@
 
 #include "config/config.h"
 #include "governor/budget/budget.h"
+#include "governor/governor.h"
+#include "governor/residency/evictor.h"
 #include "runtime/engine.h"
 
 namespace hearth::app {
@@ -41,7 +43,15 @@ class Host {
 
   const config::Config& config() const { return config_; }
   const DeviceChoice& choice() const { return choice_; }
+  /// Where models of words run; on a discrete GPU its own pool, else the machine's.
   governor::LeasedAllocator& memory() { return *memory_; }
+  /// Of that pool.
+  governor::Evictor& evictor() { return *evictor_; }
+  governor::Governor& governor() { return *governor_; }
+  /// That pool is the machine's memory.
+  bool is_host_pool() const { return is_host_pool_; }
+  /// For another pool in the machine's memory: looks before each step of a growth.
+  governor::LeasedAllocator::Look look() const;
   int threads() const { return threads_; }
   EngineOptions engine_options(std::vector<ModelSpec> models) const;
 
@@ -49,7 +59,10 @@ class Host {
   config::Config config_;
   int threads_;
   DeviceChoice choice_;
+  bool is_host_pool_ = true;
+  std::unique_ptr<governor::Governor> governor_;
   std::unique_ptr<governor::Budget> budget_;
+  std::unique_ptr<governor::Evictor> evictor_;
   std::unique_ptr<governor::LeasedAllocator> memory_;
   governor::Lease driver_lease_;  // what the CUDA context and modules took unasked
 };

@@ -48,9 +48,14 @@ int main(int argc, char** argv) {
       {"chat", "Talk to a model in the terminal", app::add_chat},
       {"imagine", "Draw a picture, or a batch of them, from words", app::add_imagine},
       {"workflow", "Check and run ComfyUI workflows", app::add_workflow},
+      {"plan", "Say what models would need and how fast they could be", app::add_plan},
       {"pull", "Download or install a model", app::add_pull},
       {"models", "List, show and remove installed models", app::add_models},
       {"config", "Check, show or print an example configuration", app::add_config},
+      {"doctor", "Say what is wrong with this machine and what mends it; explain an error", app::add_doctor},
+      {"info", "Print the machine sheet: addresses, GPU, memory, models, versions", app::add_info},
+      {"top", "Show what the running server holds in memory", app::add_top},
+      {"reserve", "Hold memory for another program while it runs", app::add_reserve},
       {"bench", "Measure speed and quality", app::add_bench},
   };
   for (Command& command : commands) {

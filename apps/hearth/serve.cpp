@@ -1,5 +1,9 @@
 // hearth serve: the HTTP server over the language models and the picture studio, until SIGINT or SIGTERM.
+#include <malloc.h>
+
 #include <algorithm>
+#include <cstdlib>
+#include <filesystem>
 #include <limits>
 
 #include <fmt/format.h>
@@ -9,7 +13,9 @@
 #include "core/base/log.h"
 #include "core/base/units.h"
 #include "host.h"
+#include "governor/watchdog/start.h"
 #include "machine/memory.h"
+#include "memory_keeper.h"
 #include "picture_host.h"
 #include "server/server.h"
 #include "server/workflow_backend.h"
@@ -21,7 +27,7 @@ namespace {
 constexpr double kDrainSeconds = 2.5;  // what remains of a 5 s stop goes to freeing memory
 
 struct ServeOptions {
-  std::string host, device = "auto", preload, frontend;
+  std::string host, device = "auto", preload, frontend, preview;
   std::optional<int> port, threads;
   std::vector<std::string> models;
 };
@@ -32,6 +38,7 @@ Flags flags_of(const ServeOptions& options) {
   if (options.port) flags.emplace_back("server.port", std::to_string(*options.port));
   if (options.threads) flags.emplace_back("llm.threads", std::to_string(*options.threads));
   if (!options.frontend.empty()) flags.emplace_back("pictures.frontend", options.frontend);
+  if (!options.preview.empty()) flags.emplace_back("pictures.preview", options.preview);
   return flags;
 }
 
@@ -73,13 +80,6 @@ bool load_first(Engine& engine, const std::string& preload, const std::vector<Mo
   return !signals.came();
 }
 
-// Models for words and for pictures give way to each other where they share a pool.
-void share_memory(Engine& engine, PictureHost& pictures, Host& host) {
-  if (&pictures.memory() != &host.memory()) return;
-  engine.set_make_room([&] { return pictures.engine().make_room(); });
-  pictures.engine().set_make_room([&](int64_t) { return engine.make_room(); });
-}
-
 comfy::SystemFacts system_facts(Host& host, PictureHost& pictures) {
   const machine::HostMemory memory = machine::read_host_memory();
   const governor::Budget& budget = pictures.memory().budget();
@@ -87,11 +87,22 @@ comfy::SystemFacts system_facts(Host& host, PictureHost& pictures) {
   comfy::DeviceFacts device;
   device.memory_kind = host.choice().caps.is_integrated ? "unified" : "host";
   device.pool_bytes = std::min(total, memory.cgroup_limit_bytes.value_or(total));
-  device.grantable_bytes = budget.free_bytes();
+  // What a program that asks could really get: the account has it, and the machine above its floor.
+  const int64_t spare = host.governor().reading().room_bytes - host.governor().floors().soft_bytes;
+  device.grantable_bytes = std::max<int64_t>(std::min(budget.free_bytes(), spare), 0);
   device.budget_bytes = budget.limit_bytes();
   device.leased_bytes = budget.leased_bytes();
   return {.ram_total = total, .ram_free = memory.available_bytes.value_or(0), .devices = {std::move(device)},
           .argv = {"hearth", "serve"}, .version = HEARTH_VERSION};
+}
+
+// What a preset says beyond the server's defaults, as inputs of a HearthComputeOptions node; null when nothing.
+Value compute_of(const config::Preset& p, const config::Pictures& defaults) {
+  const bool slices = p.vae_slicing.value_or(defaults.vae_slicing);
+  if (!p.precision && !p.attention && !p.vae_tiling && slices == defaults.vae_slicing) return Value(nullptr);
+  return Value::object({{"precision", p.precision.value_or("default")}, {"attention", p.attention.value_or("default")},
+                        {"vae_slicing", slices ? "on" : "off"}, {"vae_tiling", p.vae_tiling.value_or("default")},
+                        {"vae_tile", p.vae_tile.value_or(defaults.vae_tile)}});
 }
 
 Value preset_list(const config::Config& config) {
@@ -102,6 +113,7 @@ Value preset_list(const config::Config& config) {
                              {"sampler", or_null(p.sampler)}, {"scheduler", or_null(p.scheduler)},
                              {"batch", or_null(p.batch)}, {"width", or_null(p.width)}, {"height", or_null(p.height)},
                              {"negative", p.negative.value_or("")}, {"note", p.note},
+                             {"compute", compute_of(p, config.pictures)},
                              {"is_default", p.name == config.pictures.default_preset}}));
   }
   return list;
@@ -127,30 +139,74 @@ struct PictureSide {
   std::unique_ptr<server::WorkflowBackend> backend;
 };
 
-// A folder that cannot be written, or a queue that another server holds, costs the pictures only.
-std::unique_ptr<server::Server> make_server(Host& host, Engine& engine, const server::ServerOptions& options,
-                                            PictureSide& pictures) {
+void unload_all(Engine& engine) {
+  for (const governor::Resident& model : engine.residents()) engine.unload(model.name);
+  ::malloc_trim(0);
+}
+
+server::WorkflowBackend::Hooks picture_hooks(Host& host, Engine& engine, PictureHost& pictures) {
+  constexpr std::chrono::minutes kLongestWait{1};
+  return {.system = [&] { return system_facts(host, pictures); },
+          .admit = [&] { return host.governor().admit(); },
+          .wait_for_room =
+              [&](const std::function<bool()>& gives_up) {
+                return host.governor().wait_for_calm(gives_up, kLongestWait);
+              },
+          .unload_others = [&] { unload_all(engine); }};
+}
+
+// A folder that cannot be written costs the pictures only.
+PictureSide make_pictures(Host& host, Engine& engine) {
+  PictureSide pictures;
   try {
     pictures.host = std::make_unique<PictureHost>(host, picture_places(host.config().pictures), &engine.executor());
-    pictures.backend = std::make_unique<server::WorkflowBackend>(
-        pictures.host->studio(), host.config(), [&] { return system_facts(host, *pictures.host); });
-    auto server = std::make_unique<server::Server>(engine, options, comfy_options(host.config(), *pictures.backend));
-    share_memory(engine, *pictures.host, host);
-    return server;
+    pictures.backend = std::make_unique<server::WorkflowBackend>(pictures.host->studio(), host.config(),
+                                                                 picture_hooks(host, engine, *pictures.host));
+    return pictures;
   } catch (const Error& e) {
     if (e.code() != Code::kIo && e.code() != Code::kBusy) throw;
     log::warn("pictures are off: {}; set the folders in [pictures], or stop the other server", e.message());
   }
-  pictures = {};
-  return std::make_unique<server::Server>(engine, options);
+  return {};
+}
+
+// So does a queue that another server holds.
+std::unique_ptr<server::Server> make_server(Host& host, Engine& engine, const server::ServerOptions& options,
+                                            const PictureSide& pictures, MemoryKeeper& keeper) {
+  if (pictures.backend) {
+    try {
+      return std::make_unique<server::Server>(engine, options, comfy_options(host.config(), *pictures.backend),
+                                              &keeper);
+    } catch (const Error& e) {
+      if (e.code() != Code::kIo && e.code() != Code::kBusy) throw;
+      log::warn("pictures are off: {}; set the folders in [pictures], or stop the other server", e.message());
+    }
+  }
+  return std::make_unique<server::Server>(engine, options, server::ComfyOptions(), &keeper);
+}
+
+// The watchdog first: what it inherits must not be the readiness to die.
+void protect_host(Host& host) {
+  const char* machine = std::getenv("HEARTH_TEST_MACHINE");
+  const std::string meminfo = std::string(machine ? machine : "") + "/proc/meminfo";
+  if (host.config().memory.watchdog) {
+    std::error_code failure;
+    const fs::path program = fs::read_symlink("/proc/self/exe", failure).parent_path() / "hearth-watchdog";
+    const Result<int> started = governor::start_watchdog(program.string(), host.governor().floors(), meminfo);
+    if (!started) log::warn("no watchdog: {}; a server that hangs is not ended", started.error().message());
+  }
+  governor::offer_self_to_oom_killer();
 }
 
 int serve(const Common& common, const ServeOptions& options) {
   StopSignals signals;
   Host host(read_config(common.config_file, flags_of(options)), options.device);
   log::info("device: {}", host.choice().reason);
-  log::info("memory: budget {} in pool '{}'", format_bytes(host.memory().budget().limit_bytes()),
-            host.memory().budget().pool());
+  const governor::Floors& floors = host.governor().floors();
+  log::info("memory: budget {} in pool '{}'; floors {}, {} and {}", format_bytes(host.memory().budget().limit_bytes()),
+            host.memory().budget().pool(), format_bytes(floors.soft_bytes), format_bytes(floors.hard_bytes),
+            format_bytes(floors.panic_bytes));
+  protect_host(host);
 
   std::vector<ModelSpec> models = known_models(host.config());
   for (const std::string& model : options.models) add_model(models, model_for(host.config(), model));
@@ -162,8 +218,9 @@ int serve(const Common& common, const ServeOptions& options) {
 
   Engine engine(host.engine_options(models), host.memory());
   const config::Server& asked = host.config().server;
-  PictureSide pictures;
-  const auto made = make_server(host, engine, server_options(asked, most_generations(asked, models)), pictures);
+  const PictureSide pictures = make_pictures(host, engine);
+  MemoryKeeper keeper(host, engine, pictures.host.get());
+  const auto made = make_server(host, engine, server_options(asked, most_generations(asked, models)), pictures, keeper);
   server::Server& server = *made;
   const std::stop_callback give_up_loading(signals.token(), [&] { engine.cancel_loads(); });
   server.start().value();
@@ -187,6 +244,7 @@ Action add_serve(CLI::App& app, Common& common) {
   app.add_option("--threads", options->threads, "CPU threads (default: one per core)");
   app.add_option("-m,--model", options->models, "Also offer this model: a file or folder; may be repeated");
   app.add_option("--frontend", options->frontend, "Serve this built ComfyUI frontend at / instead of the own page");
+  app.add_option("--preview-method", options->preview, "Previews: auto, latent2rgb, taesd or none (pictures.preview)");
   app.add_option("--preload", options->preload, "Load this model at start instead of at its first request");
   return [options, &common] { return serve(common, *options); };
 }

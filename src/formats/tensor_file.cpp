@@ -75,6 +75,8 @@ std::optional<int64_t> tensor_bytes(DType type, const std::vector<int64_t>& shap
 }
 
 void seal(TensorFile& file) {
+  file.states.clear();
+  for (const std::string& path : file.paths) file.states.push_back(file_state(path));
   file.by_name.resize(file.tensors.size());
   std::iota(file.by_name.begin(), file.by_name.end(), 0u);
   std::sort(file.by_name.begin(), file.by_name.end(),

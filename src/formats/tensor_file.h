@@ -11,6 +11,7 @@
 
 #include "core/base/value.h"
 #include "core/tensor/dtype.h"
+#include "formats/file_state.h"
 
 namespace hearth {
 
@@ -27,6 +28,7 @@ struct TensorInfo {
 
 struct TensorFile {
   std::vector<std::string> paths;  // one, or one per part in order
+  std::vector<FileState> states;   // of the paths when their headers were read; made by seal()
   Value metadata = Value::object();
   std::vector<TensorInfo> tensors;  // in file order
 
@@ -41,8 +43,8 @@ struct TensorFile {
 /// does not fit int64.
 std::optional<int64_t> tensor_bytes(DType type, const std::vector<int64_t>& shape);
 
-/// Builds the name index and makes the cross-tensor checks: kCorruptFile for a name that occurs twice or two
-/// tensors that share bytes.
+/// Notes the states of the files, builds the name index and makes the cross-tensor checks: kCorruptFile for a name that
+/// occurs twice or two tensors that share bytes.
 void seal(TensorFile& file);
 
 /// "[2048, 576]".

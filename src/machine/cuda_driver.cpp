@@ -1,6 +1,8 @@
 #include "machine/cuda_driver.h"
 
+#if !defined(HEARTH_NO_DLOPEN)
 #include <dlfcn.h>
+#endif
 
 #include <array>
 #include <cstddef>
@@ -52,7 +54,9 @@ class Driver {
 
   template <class Function>
   bool find(const char* symbol, Function& function) {
+#if !defined(HEARTH_NO_DLOPEN)
     function = reinterpret_cast<Function>(::dlsym(library_, symbol));
+#endif
     return function != nullptr;
   }
 

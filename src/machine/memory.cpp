@@ -34,6 +34,20 @@ std::optional<int64_t> cgroup_number(const Root& root, const std::string& path) 
   return static_cast<int64_t>(value);
 }
 
+// Page cache of a memory.stat text; shared memory counts as file there but does not go.
+std::optional<int64_t> cache_of(const Root& root, const std::string& path, std::string_view prefix) {
+  const std::optional<std::string> text = root.text(path);
+  if (!text) return std::nullopt;
+  int64_t bytes = 0;
+  for (const std::string& line : lines_of(*text)) {
+    for (const char* key : {"inactive_file ", "active_file "}) {
+      const std::string start = std::string(prefix) + key;
+      if (line.starts_with(start)) bytes += std::strtoll(line.c_str() + start.size(), nullptr, 10);
+    }
+  }
+  return bytes;
+}
+
 // The path of this process in the version 2 hierarchy ("0::/user.slice/..."), or "".
 std::string cgroup_path(const Root& root) {
   const std::optional<std::string> text = root.text("/proc/self/cgroup");
@@ -54,12 +68,15 @@ void read_cgroup(const Root& root, HostMemory& memory) {
       smallest = *limit;
       memory.cgroup_limit_bytes = limit;
       memory.cgroup_used_bytes = cgroup_number(root, base + path + "/memory.current");
+      memory.cgroup_cache_bytes = cache_of(root, base + path + "/memory.stat", "");
     }
     if (path.empty() || path.rfind('/') == path.npos) break;
   }
   if (memory.cgroup_limit_bytes) return;
   memory.cgroup_limit_bytes = cgroup_number(root, base + "/memory/memory.limit_in_bytes");
-  if (memory.cgroup_limit_bytes) memory.cgroup_used_bytes = cgroup_number(root, base + "/memory/memory.usage_in_bytes");
+  if (!memory.cgroup_limit_bytes) return;
+  memory.cgroup_used_bytes = cgroup_number(root, base + "/memory/memory.usage_in_bytes");
+  memory.cgroup_cache_bytes = cache_of(root, base + "/memory/memory.stat", "total_");
 }
 
 // "some avg10=0.00 avg60=0.00 avg300=0.00 total=0"
@@ -115,7 +132,8 @@ std::optional<int64_t> room_bytes(const HostMemory& memory, bool has_integrated_
     room = memory.free_huge_pages.value_or(0) * *memory.huge_page_bytes;
   }
   if (room && memory.cgroup_limit_bytes && memory.cgroup_used_bytes) {
-    room = std::min(*room, std::max<int64_t>(*memory.cgroup_limit_bytes - *memory.cgroup_used_bytes, 0));
+    const int64_t held = std::max<int64_t>(*memory.cgroup_used_bytes - memory.cgroup_cache_bytes.value_or(0), 0);
+    room = std::min(*room, std::max<int64_t>(*memory.cgroup_limit_bytes - held, 0));
   }
   return room;
 }

@@ -35,6 +35,12 @@ TEST_F(RecordedMemory, SmallestEnclosingLimitCounts) {
   put("/sys/fs/cgroup/box/task/memory.max", "9000\n");
   EXPECT_EQ(read().cgroup_limit_bytes, 5000);
   EXPECT_EQ(read().cgroup_used_bytes, 300);
+  // Files that were read fill a group to its limit; that is room all the same.
+  put("/proc/meminfo", "MemTotal: 900 kB\nMemAvailable: 800 kB\n");
+  EXPECT_EQ(room_bytes(read(), false), 4700);
+  put("/sys/fs/cgroup/box/memory.current", "4900\n");
+  put("/sys/fs/cgroup/box/memory.stat", "anon 300\nfile 4600\ninactive_file 3600\nactive_file 900\n");
+  EXPECT_EQ(room_bytes(read(), false), 4600);
 }
 
 TEST_F(RecordedMemory, VersionOneAndUnlimitedMarker) {

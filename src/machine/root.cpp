@@ -16,16 +16,16 @@ namespace fs = std::filesystem;
 constexpr std::streamsize kMostBytes = 4 << 20;
 
 // Files of /proc state no size: read until the end.
-std::optional<std::string> read_whole(const std::string& path) {
+std::optional<std::string> read_whole(const std::string& path, std::streamsize most = kMostBytes) {
   std::error_code failure;
   if (!fs::exists(path, failure) || fs::is_directory(path, failure)) return std::nullopt;
   std::ifstream file(path, std::ios::binary);
   if (!file) return std::nullopt;
-  std::string text(1 << 14, '\0');
+  std::string text(std::min<size_t>(1 << 14, static_cast<size_t>(most)), '\0');
   std::streamsize size = 0;
-  while (size < kMostBytes) {
+  while (size < most) {
     if (size == static_cast<std::streamsize>(text.size())) text.resize(text.size() * 2);
-    file.read(text.data() + size, static_cast<std::streamsize>(text.size()) - size);
+    file.read(text.data() + size, std::min(static_cast<std::streamsize>(text.size()), most) - size);
     if (file.gcount() == 0) break;
     size += file.gcount();
   }
@@ -48,7 +48,17 @@ std::optional<ToolOutput> recorded_output(const std::string& text) {
 
 }  // namespace
 
-std::optional<std::string> Root::text(std::string_view path) const { return read_whole(resolve(path)); }
+std::optional<std::string> Root::text(std::string_view path) const {
+  std::optional<std::string> text = read_whole(resolve(path));
+  if (witness_ && text) witness_->saw_text(path, *text);
+  return text;
+}
+
+std::optional<std::string> Root::head(std::string_view path, size_t size) const {
+  std::optional<std::string> text = read_whole(resolve(path), static_cast<std::streamsize>(size));
+  if (witness_ && text) witness_->saw_text(path, *text);
+  return text;
+}
 
 std::vector<std::string> Root::names(std::string_view folder) const {
   std::vector<std::string> names;
@@ -58,25 +68,34 @@ std::vector<std::string> Root::names(std::string_view folder) const {
     names.push_back(entries->path().filename().string());
   }
   std::sort(names.begin(), names.end());
+  if (witness_ && !names.empty()) witness_->saw_names(folder, names);
   return names;
 }
 
 bool Root::has(std::string_view path) const {
   std::error_code failure;
-  return fs::exists(resolve(path), failure);
+  const bool exists = fs::exists(resolve(path), failure);
+  if (witness_ && exists) witness_->saw_names(fs::path(path).parent_path().string(), {fs::path(path).filename()});
+  return exists;
 }
 
 std::optional<std::string> Root::link(std::string_view path) const {
   std::error_code failure;
   const fs::path target = fs::read_symlink(resolve(path), failure);
   if (failure) return std::nullopt;
+  if (witness_) witness_->saw_link(path, target.string());
   return target.string();
 }
 
 std::optional<ToolOutput> Root::run(const Command& command, std::chrono::milliseconds limit) const {
-  if (!is_recorded()) return run_tool(command, limit);
-  const std::optional<std::string> recorded = text("/tools/" + tool_file(command));
-  return recorded ? recorded_output(*recorded) : std::nullopt;
+  std::optional<ToolOutput> output;
+  if (!is_recorded()) {
+    output = run_tool(command, limit);
+  } else if (const std::optional<std::string> recorded = read_whole(resolve("/tools/" + tool_file(command)))) {
+    output = recorded_output(*recorded);
+  }
+  if (witness_ && output) witness_->saw_output(command, *output);
+  return output;
 }
 
 std::string tool_file(const Command& command) {

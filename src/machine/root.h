@@ -17,10 +17,22 @@ struct ToolOutput {
   std::string text;     // standard output, then standard error
 };
 
+/// Sees what is read through a Root, for making a recording of a machine: see record.h.
+class Witness {
+ public:
+  virtual ~Witness() = default;
+  virtual void saw_text(std::string_view path, const std::string& text) = 0;
+  virtual void saw_names(std::string_view folder, const std::vector<std::string>& names) = 0;
+  virtual void saw_link(std::string_view path, const std::string& target) = 0;
+  virtual void saw_output(const Command& command, const ToolOutput& output) = 0;
+};
+
 class Root {
  public:
   /// The machine this process runs on.
   Root() = default;
+  /// The same, or a recording; `witness` outlives it and is told of what exists, not of what is missing. One thread.
+  explicit Root(Witness& witness, std::string folder = "") : folder_(std::move(folder)), witness_(&witness) {}
   /// A recording: `<folder>/proc/meminfo`, `<folder>/sys/...`, and `<folder>/tools/<tool_file(command)>`, whose first
   /// line is "exit N" and whose rest is the output.
   explicit Root(std::string folder) : folder_(std::move(folder)) {}
@@ -28,6 +40,8 @@ class Root {
   bool is_recorded() const { return !folder_.empty(); }
   /// A whole file of at most 4 MiB by its absolute path; nothing when it is absent or cannot be read.
   std::optional<std::string> text(std::string_view path) const;
+  /// The first bytes of a file of any size, at most `size`.
+  std::optional<std::string> head(std::string_view path, size_t size) const;
   /// Names in a folder, sorted; empty when it is absent.
   std::vector<std::string> names(std::string_view folder) const;
   bool has(std::string_view path) const;
@@ -42,6 +56,7 @@ class Root {
 
  private:
   std::string folder_;
+  Witness* witness_ = nullptr;
 };
 
 /// The name under which a recording keeps a command's output: words joined by '_', odd characters as '_'.

@@ -28,6 +28,46 @@ TEST(Root, RecordedFilesFoldersAndTools) {
   EXPECT_FALSE(root.run({"uname", "-m"})) << "a recorded machine never runs this machine's tools";
 }
 
+struct Seen : Witness {
+  std::vector<std::string> what;
+  void saw_text(std::string_view path, const std::string& text) override { what.push_back(std::string(path) + "=" +
+      text); }
+  void saw_names(std::string_view folder, const std::vector<std::string>& names) override {
+    what.push_back(std::string(folder) + "/" + names.at(0));
+  }
+  void saw_link(std::string_view path, const std::string&) override { what.emplace_back(path); }
+  void saw_output(const Command& command, const ToolOutput& output) override { what.push_back(command[0] +
+      output.text); }
+};
+
+TEST(Root, AWitnessIsToldWhatExistsAndNothingElse) {
+  testing::Recording recording;
+  recording.put("/proc/version", "Linux 6.14\n");
+  recording.answer({"uname"}, "Linux\n");
+  Seen seen;
+  const Root root(seen, recording.root().resolve(""));
+  EXPECT_EQ(root.head("/proc/version", 5), "Linux");
+  EXPECT_FALSE(root.text("/proc/none"));
+  EXPECT_TRUE(root.has("/proc/version"));
+  EXPECT_FALSE(root.has("/proc/none"));
+  EXPECT_TRUE(root.run({"uname"}));
+  EXPECT_FALSE(root.run({"other"}));
+  EXPECT_EQ(seen.what, (std::vector<std::string>{"/proc/version=Linux", "/proc/version", "unameLinux\n"}));
+}
+
+TEST(Recording, ChangingACopyLeavesTheMachineAsItWas) {
+  testing::Recording machine;
+  machine.put("/proc/meminfo", "MemTotal: 1 kB\n");
+  machine.put("/sys/a/b", "1\n");
+  testing::Recording copy(machine.root().resolve(""));
+  copy.change("/proc/meminfo", "1 kB", "2 kB");
+  copy.remove("/sys/a");
+  EXPECT_EQ(copy.root().text("/proc/meminfo"), "MemTotal: 2 kB\n");
+  EXPECT_FALSE(copy.root().has("/sys/a/b"));
+  EXPECT_EQ(machine.root().text("/proc/meminfo"), "MemTotal: 1 kB\n");
+  EXPECT_EQ(machine.root().text("/sys/a/b"), "1\n");
+}
+
 TEST(Root, LiveFilesOfProcHaveNoSize) {
   const std::optional<std::string> status = Root().text("/proc/self/status");
   ASSERT_TRUE(status);

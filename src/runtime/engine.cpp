@@ -1,5 +1,6 @@
 #include "runtime/engine.h"
 
+#include <malloc.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -38,16 +39,21 @@ struct Engine::Slot {
   int64_t leaving_bytes = 0;             // of a model that is unloaded but has not given everything back yet
   std::condition_variable left;
   int preparing = 0;
+  double keep_alive_s = 0;               // of the spec, or as the last request wished; < 0: pinned
+  double reload_s = 0;                   // what the last load took
   bool is_stopping = false;
   bool refuses_late = false;             // the grace of a shutdown is over
   std::thread thread;
 };
 
 Engine::Engine(EngineOptions options, governor::LeasedAllocator& memory)
-    : options_(std::move(options)), memory_(memory), executor_(options_.device, options_.caps, options_.threads) {
+    : options_(std::move(options)), memory_(memory), executor_(options_.device, options_.caps, options_.threads),
+      own_evictor_(memory.budget()) {
+  own_evictor_.add(*this);
   for (const ModelSpec& spec : options_.models) {
     slots_.push_back(std::make_unique<Slot>());
     slots_.back()->spec = spec;
+    slots_.back()->keep_alive_s = spec.keep_alive_s;
   }
   for (auto& slot : slots_) slot->thread = std::thread([this, s = slot.get()] { prepare_loop(*s); });
   housekeeper_ = std::thread([this] { housekeeping(); });
@@ -112,6 +118,7 @@ int64_t Engine::waiting_requests() const {
 
 void Engine::refuse(Job& job, const Error& error) {
   ++stats_.failed;
+  memory_.budget().journal().refused(error);
   job.sink(Failed{error});
 }
 
@@ -124,9 +131,13 @@ void Engine::submit(GenerateRequest request, GenerateSink sink) {
     return refuse(job, Error(Code::kBusy, fmt::format("{} requests are waiting, the limit; try again later",
                                                       options_.max_queue)));
   }
+  if (options_.admit) {
+    if (Result<void> may = options_.admit(); !may) return refuse(job, may.error());
+  }
   {
     std::lock_guard lock(slot->mutex);
     if (!slot->is_stopping) {
+      slot->keep_alive_s = job.request.keep_alive_s.value_or(slot->spec.keep_alive_s);
       slot->jobs.push_back(std::move(job));
       slot->arrived.notify_one();
       return;
@@ -180,6 +191,7 @@ void Engine::prepare_loop(Slot& slot) {
 
 void Engine::serve(Slot& slot, Job job) {
   try {
+    if (options_.admit) options_.admit().value();  // it may have waited while memory became short
     // The model is not held on to: once the books say that the request is over it may be unloaded.
     Result<PreparedRequest> prepared = prepare(slot, *ensure_loaded(slot, job.request.id), job);
     if (!prepared) return refuse_unless_cancelled(slot, job, prepared.error());
@@ -248,23 +260,19 @@ std::shared_ptr<LoadedModel> Engine::ensure_loaded(Slot& slot, const std::string
   return model;
 }
 
-std::shared_ptr<LoadedModel> Engine::load(const Slot& slot, const std::string& request_id) try {
+std::shared_ptr<LoadedModel> Engine::load(Slot& slot, const std::string& request_id) try {
   if (loads_.stop_requested()) throw Error(Code::kCancelled, kStopping);
   const LoadOptions& options = slot.spec.load;
   log::info("loading {} from {}{}", options.name, options.path, for_request(request_id));
   const double start = steady_s();
-  double reported = start;
-  auto progress = [&](const LoadProgress& p) {
-    if (steady_s() - reported < 2) return;
-    reported = steady_s();
-    const double rate = static_cast<double>(p.done_bytes) / std::max(p.seconds, 1e-9);
-    log::info("loading {}: {} of {}, {}/s, {} left", options.name, format_bytes(p.done_bytes),
-              format_bytes(p.total_bytes), format_bytes(static_cast<int64_t>(rate)),
-              format_duration(static_cast<double>(p.total_bytes - p.done_bytes) / std::max(rate, 1.0)));
-  };
-  std::shared_ptr<LoadedModel> model =
-      LoadedModel::load(options, executor_, memory_, [&](int64_t bytes) { return make_room_for(slot, bytes); }, progress,
-                        loads_.get_token());
+  std::shared_ptr<LoadedModel> model = LoadedModel::load(
+      options, executor_, memory_,
+      [&](int64_t bytes) { return evictor_->make_room(bytes, options.name, options.name + " needs room"); },
+      LoadReport(options.name), loads_.get_token());
+  {
+    std::lock_guard lock(slot.mutex);
+    slot.reload_s = steady_s() - start;
+  }
   const ModelSizes& sizes = model->sizes();
   log::info("loaded {} in {}: weights {}, state {}, arena {}, context {}{}", options.name,
             format_duration(steady_s() - start), format_bytes(sizes.weights_bytes), format_bytes(sizes.state_bytes),
@@ -276,44 +284,48 @@ std::shared_ptr<LoadedModel> Engine::load(const Slot& slot, const std::string& r
   throw Error(Code::kCancelled, kStopping);  // what a client is to hear
 }
 
-// Idle models that may leave, the one used longest ago first.
-std::vector<Engine::Slot*> Engine::idle_slots(const Slot* but, int64_t& their_bytes) {
-  std::vector<std::pair<double, Slot*>> idle;
-  their_bytes = 0;
-  for (auto& slot : slots_) {
-    if (slot.get() == but || slot->spec.keep_alive_s < 0) continue;
+std::vector<governor::Resident> Engine::residents() const {
+  std::vector<governor::Resident> out;
+  for (const auto& slot : slots_) {
     std::lock_guard lock(slot->mutex);
-    if (slot->worker && slot->worker->is_idle() && slot->jobs.empty() && slot->preparing == 0) {
-      idle.emplace_back(slot->worker->last_used_s(), slot.get());
-      their_bytes += slot->model->sizes().total_bytes();
-    }
+    if (!slot->worker || !slot->model) continue;
+    out.push_back({.name = slot->spec.load.name, .bytes = slot->model->sizes().total_bytes(),
+                   .idle_s = steady_s() - slot->worker->last_used_s(), .reload_s = slot->reload_s,
+                   .waiting = static_cast<int64_t>(slot->jobs.size()) + slot->preparing,
+                   .is_busy = !slot->worker->is_idle(), .is_pinned = slot->keep_alive_s < 0});
   }
-  std::sort(idle.begin(), idle.end());
-  std::vector<Slot*> slots;
-  for (const auto& [last_used, slot] : idle) slots.push_back(slot);
-  return slots;
+  return out;
 }
 
-// Unloads one idle model, if unloading all of them would be enough; else others are asked.
-bool Engine::make_room_for(const Slot& for_whom, int64_t bytes) {
-  if (wait_for_leaving()) return true;
-  int64_t idle_bytes = 0;
-  const std::vector<Slot*> idle = idle_slots(&for_whom, idle_bytes);
-  if (memory_.budget().free_bytes() + idle_bytes >= bytes) {
-    for (Slot* slot : idle) {
-      if (unload_if_idle(*slot)) return true;
-    }
+// A model whose last request ends can leave; one of several gives back its share of the state.
+Engine::Slot* Engine::largest_running(int64_t& bytes) const {
+  Slot* largest = nullptr;
+  bytes = 0;
+  for (const auto& slot : slots_) {
+    std::lock_guard lock(slot->mutex);
+    const int64_t running = slot->worker ? slot->worker->load() : 0;
+    if (running == 0) continue;
+    const ModelSizes& sizes = slot->model->sizes();
+    const int64_t held = running == 1 ? sizes.total_bytes() : sizes.state_bytes / running;
+    if (held <= bytes) continue;
+    bytes = held;
+    largest = slot.get();
   }
-  return others_make_room_ && others_make_room_();
+  return largest;
 }
 
-bool Engine::make_room() {
-  if (wait_for_leaving()) return true;
-  int64_t idle_bytes = 0;
-  for (Slot* slot : idle_slots(nullptr, idle_bytes)) {
-    if (unload_if_idle(*slot)) return true;
-  }
-  return false;
+int64_t Engine::largest_request_bytes() const {
+  int64_t bytes = 0;
+  largest_running(bytes);
+  return bytes;
+}
+
+bool Engine::abort_largest(const Error& why) {
+  int64_t bytes = 0;
+  Slot* slot = largest_running(bytes);
+  if (!slot) return false;
+  std::lock_guard lock(slot->mutex);
+  return slot->worker && slot->worker->abort_largest(why);
 }
 
 bool Engine::unload_if_idle(Slot& slot) {
@@ -331,6 +343,7 @@ bool Engine::unload_if_idle(Slot& slot) {
   const int64_t bytes = model->sizes().total_bytes();
   worker.reset();
   model.reset();
+  ::malloc_trim(0);  // a vocabulary is hundreds of thousands of small pieces
   std::lock_guard lock(slot.mutex);
   slot.leaving_bytes -= bytes;
   slot.left.notify_all();
@@ -375,10 +388,14 @@ void Engine::housekeeping() {
       double idle_s = 0;
       {
         std::lock_guard slot_lock(slot->mutex);
-        if (!slot->worker || slot->spec.keep_alive_s < 0) continue;
-        idle_s = steady_s() - slot->worker->last_used_s();
+        if (!slot->worker || slot->keep_alive_s < 0) continue;
+        idle_s = steady_s() - slot->worker->last_used_s() - slot->keep_alive_s;
       }
-      if (idle_s > slot->spec.keep_alive_s) unload_if_idle(*slot);
+      if (idle_s <= 0) continue;
+      const int64_t bytes = memory_.budget().leased_bytes();
+      if (!unload_if_idle(*slot)) continue;
+      memory_.budget().journal().add(governor::Journal::Kind::kEviction, slot->spec.load.name,
+                                     std::max<int64_t>(bytes - memory_.budget().leased_bytes(), 0), "its time was up");
     }
   }
 }

@@ -14,6 +14,7 @@
 
 #include "core/base/result.h"
 #include "governor/budget/budget.h"
+#include "governor/residency/evictor.h"
 #include "runtime/executor/executor.h"
 #include "runtime/generate/loaded_model.h"
 #include "runtime/generate/model_worker.h"
@@ -30,9 +31,10 @@ struct EngineOptions {
   int64_t max_queue = 64;         // requests that wait, over all models, beside those a model answers at once
   std::string default_model;      // for requests that name none; empty: the only one there is
   std::vector<ModelSpec> models;
+  std::function<Result<void>()> admit{};  // asked before a request begins; its refusal is the request's; empty: always
 };
 
-class Engine final : public LanguageService {
+class Engine final : public LanguageService, public governor::Resider {
  public:
   /// `memory` leases on options.device and outlives the engine.
   Engine(EngineOptions options, governor::LeasedAllocator& memory);
@@ -49,13 +51,20 @@ class Engine final : public LanguageService {
   /// The process is about to end: loads in progress give up within about a second, whatever the model's size, and no
   /// other begins; who waits for one hears kCancelled. Models that are loaded go on answering. shutdown() does it too.
   void cancel_loads() { loads_.request_stop(); }
-  /// Gives way to other users of the memory: unloads the idle model that was used longest ago; false when there is none.
-  bool make_room();
-  /// Asked when no idle model is left to unload: may others give way? True when trying again makes sense. Set before the
+  /// Who makes room for a model; knows this engine already. Without one its own models alone give way. Set before the
   /// first request.
-  void set_make_room(std::function<bool()> others) { others_make_room_ = std::move(others); }
+  void set_evictor(governor::Evictor& evictor) { evictor_ = &evictor; }
   /// Unloads a model that is idle; false when it is busy, unknown or not loaded.
   bool unload(const std::string& name);
+
+  // As a governor sees the models.
+  std::vector<governor::Resident> residents() const override;
+  bool evict(const std::string& name) override { return unload(name); }
+  bool wait_for_leaving() override;
+  /// What would come back sooner or later if the request that holds most were ended; 0 when none runs.
+  int64_t largest_request_bytes() const;
+  /// Ends that request with `why`, at the next step; false when none runs.
+  bool abort_largest(const Error& why);
   Executor& executor() { return executor_; }
 
  private:
@@ -70,11 +79,9 @@ class Engine final : public LanguageService {
   void prepare_loop(Slot& slot);
   void serve(Slot& slot, Job job);
   std::shared_ptr<LoadedModel> ensure_loaded(Slot& slot, const std::string& request_id);
-  std::shared_ptr<LoadedModel> load(const Slot& slot, const std::string& request_id);  // load_mutex_ held
-  bool make_room_for(const Slot& for_whom, int64_t bytes);
-  std::vector<Slot*> idle_slots(const Slot* but, int64_t& their_bytes);
+  std::shared_ptr<LoadedModel> load(Slot& slot, const std::string& request_id);  // load_mutex_ held
   bool unload_if_idle(Slot& slot);
-  bool wait_for_leaving();
+  Slot* largest_running(int64_t& bytes) const;
   const ModelFacts& describe(const Slot& slot) const;
   void housekeeping();
   Result<PreparedRequest> prepare(const Slot& slot, LoadedModel& model, const Job& job) const;
@@ -91,7 +98,8 @@ class Engine final : public LanguageService {
   Executor executor_;
   StatsBook stats_;
   std::vector<std::unique_ptr<Slot>> slots_;   // fixed after construction
-  std::function<bool()> others_make_room_;
+  governor::Evictor own_evictor_;
+  governor::Evictor* evictor_ = &own_evictor_;
   std::mutex load_mutex_;                      // one model loads at a time
   std::stop_source loads_;                     // ends them
   std::mutex stop_mutex_;

@@ -177,6 +177,77 @@ TEST_F(EngineTest, ABusyModelStaysAndTheOtherIsRefusedWithNumbers) {
   EXPECT_EQ(running.usage->completion_tokens, 8);
 }
 
+TEST_F(EngineTest, ARefusalSaysWhatWouldFit) {
+  const int64_t llama = bytes_of("llama");
+  start(options(), llama - 1024);
+  const Error refused = refusal(ask("llama", "hello"));
+  EXPECT_EQ(refused.code(), Code::kNoMemory);
+  ASSERT_TRUE(refused.details());
+  EXPECT_EQ(refused.details()->at("needed_bytes").as_int(), llama);
+  EXPECT_EQ(refused.details()->at("budget_bytes").as_int(), llama - 1024);
+  ASSERT_TRUE(refused.details()->find("would_fit")) << refused.message();
+  // And it does fit.
+  EngineOptions smaller = options();
+  const Value& choice = refused.details()->at("would_fit").as_list()[0];
+  if (const Value* context = choice.find("context")) smaller.models[0].load.context = context->as_int();
+  if (choice.find("parallel")) smaller.models[0].load.parallel = 1;
+  start(std::move(smaller), llama - 1024);
+  EXPECT_FALSE(run(ask("llama", "hello"))->error);
+}
+
+TEST_F(EngineTest, WhileMemoryIsShortNothingBegins) {
+  EngineOptions careful = options();
+  std::atomic<bool> is_short{true};
+  careful.admit = [&]() -> Result<void> {
+    if (is_short) return unexpected(Code::kNoMemory, "memory is short");
+    return {};
+  };
+  start(std::move(careful));
+  EXPECT_EQ(refusal(ask("llama", "hello")).message(), "memory is short");
+  EXPECT_FALSE(is_loaded("llama"));
+  EXPECT_EQ(budget_->journal().counts().refusals, 1u);
+  is_short = false;
+  EXPECT_FALSE(run(ask("llama", "hello"))->error);
+}
+
+TEST_F(EngineTest, TheLargestRequestIsEndedWithTheReasonAndItsModelCanLeave) {
+  start(options());
+  EXPECT_FALSE(engine_->abort_largest(Error(Code::kNoMemory, "memory is short")));
+  Client client;
+  bool was_found = false;
+  client.on_event = [&](const GenerateEvent& event) {
+    if (!std::holds_alternative<Started>(event)) return;
+    EXPECT_GT(engine_->largest_request_bytes(), 0);
+    was_found = engine_->abort_largest(Error(Code::kNoMemory, "memory is short"));
+  };
+  engine_->submit(ask("llama", "hello", 100), client.sink());
+  client.wait();
+  EXPECT_TRUE(was_found);
+  ASSERT_TRUE(client.error);
+  EXPECT_EQ(client.error->code(), Code::kNoMemory);
+  EXPECT_EQ(client.error->message(), "memory is short");
+  wait_idle();
+  EXPECT_EQ(engine_->largest_request_bytes(), 0);
+  EXPECT_TRUE(engine_->unload("llama"));
+  EXPECT_FALSE(run(ask("llama", "hello"))->error) << "the next one is answered";
+}
+
+TEST_F(EngineTest, ARequestSaysHowLongItsModelStays) {
+  start(options());
+  GenerateRequest brief = ask("llama", "hello");
+  brief.keep_alive_s = 0;
+  ASSERT_FALSE(run(brief)->error);
+  while (is_loaded("llama")) std::this_thread::yield();
+  GenerateRequest pinned = ask("llama", "hello");
+  pinned.keep_alive_s = -1;
+  ASSERT_FALSE(run(pinned)->error);
+  wait_idle();
+  ASSERT_EQ(engine_->residents().size(), 1u);
+  EXPECT_TRUE(engine_->residents()[0].is_pinned);
+  ASSERT_FALSE(run(ask("llama", "hello"))->error);
+  EXPECT_FALSE(engine_->residents()[0].is_pinned) << "the last request counts";
+}
+
 TEST_F(EngineTest, AHopelessModelUnloadsNobody) {
   EngineOptions big = options();
   big.models[1].load.parallel = 8;

@@ -50,6 +50,7 @@ struct GenerateRequest {
   int top_logprobs = 0;                // alternatives per token, at most 20
   bool echo = false;                   // completions: the prompt comes back first
   bool ignore_end = false;             // benchmarks: end-of-text tokens do not end it
+  std::optional<double> keep_alive_s;  // how long the model stays after this, from now on; < 0: until asked to go
 };
 
 struct TokenLogprob {

@@ -17,18 +17,24 @@ FLAGS = {
     "imagine": {"--help", "-h", "--output", "-o", "--model", "-m", "--negative", "-n", "--preset", "-p", "--size",
                 "--steps", "--cfg", "--rescale-cfg", "--sampler", "--scheduler", "--seed", "--batch", "--lora",
                 "--init", "--mask",
-                "--denoise", "--vae-tile", "--from", "--grid", "--seeds", "--out", "--threads", "--quiet", "-q",
+                "--denoise", "--precision", "--attention", "--vae-slicing", "--vae-tiling", "--vae-tile", "--from",
+                "--grid", "--seeds", "--out", "--threads", "--quiet", "-q",
                 "--no-preview", "--preview-method"},
     "workflow": {"--help", "-h"},
     "workflow check": {"--help", "-h"},
     "workflow run": {"--help", "-h", "--quiet", "-q"},
     "chat": {"--help", "-h", "--model", "-m", "--system", "-s", "--prompt", "-p", "--temperature", "--max-tokens",
              "--seed", "--device"},
+    "plan": {"--help", "-h", "--ctx", "--parallel", "--prompt", "--kv-dtype", "--quant", "--images", "--batch",
+             "--steps", "--vae-tile", "--machine", "--machines", "--price", "--currency", "--svg", "--table", "--json"},
     "pull": {"--help", "-h", "--as", "--file", "--sha256", "--replace", "--link"},
     "models": {"--help", "-h"},
     "models list": {"--help", "-h"},
     "models show": {"--help", "-h"},
     "models remove": {"--help", "-h"},
+    "doctor": {"--help", "-h", "--look-in", "--models", "--port", "--machine", "--needs", "--log", "--measured",
+               "--only", "--all", "--tuning", "--json", "--markdown", "--fix-script", "--record", "--env", "--explain"},
+    "info": {"--help", "-h", "--look-in", "--models", "--port", "--machine", "--json", "--markdown"},
     "config": {"--help", "-h"},
     "config check": {"--help", "-h"},
     "config show": {"--help", "-h"},
@@ -38,8 +44,11 @@ FLAGS = {
     "bench llm": {"--help", "-h", "--model", "-m", "--prompt", "--generate", "--parallel", "--repeat", "--threads",
                   "--device", "--load-only", "--quality", "--text", "--chunk", "--kl-tokens", "--json"},
     "bench disk": {"--help", "-h", "--block", "--depth", "--dd", "--json"},
+    "top": {"--help", "-h", "--once", "--json", "--interval", "--port"},
+    "reserve": {"--help", "-h", "--name", "--wait", "--port"},
 }
-SUBCOMMANDS = {"": {"serve", "chat", "imagine", "workflow", "pull", "models", "config", "bench"},
+SUBCOMMANDS = {"": {"serve", "chat", "imagine", "workflow", "plan", "pull", "models", "doctor", "info", "config",
+                    "top", "reserve", "bench"},
                "models": {"list", "show", "remove"},
                "workflow": {"check", "run"},
                "config": {"check", "show", "get", "example"}, "bench": {"llm", "disk"}}
@@ -218,18 +227,19 @@ def test_config_check_knows_aliases_and_the_store(store):
 
 
 def test_config_check_looks_at_pictures_and_presets(tmp_path):
-    (tmp_path / "models/checkpoints").mkdir(parents=True)
-    (tmp_path / "models/checkpoints/sdxl-base.safetensors").write_bytes(b"")
+    (tmp_path / "pics/checkpoints").mkdir(parents=True)
+    (tmp_path / "pics/checkpoints/sdxl-base.safetensors").write_bytes(b"")
     (tmp_path / "file").write_text("")
     (tmp_path / "hearth.toml").write_text("\n".join([
-        '[pictures]', 'default_model = "sdxl-bse"', 'default_preset = "ballanced"', 'models_dir = "models"',
-        'output_dir = "file/out"', 'attention = "sage"', 'vae_tile = 100', 'frontend = "models"',
+        '[pictures]', 'default_model = "sdxl-bse"', 'default_preset = "ballanced"', 'models_dir = "pics"',
+        'output_dir = "file/out"', 'attention = "sage"', 'vae_tile = 100', 'frontend = "pics"',
         '[presets.mine]', 'sampler = "eulr"', 'scheduler = "karas"', 'attention = "flash"', 'width = 100',
         '[presets.quality]', 'steps = 40']))
     done = run(tmp_path, "config", "check")
     lines = done.stderr.splitlines()
-    assert done.returncode == 2 and len(lines) == 9, done
-    for wanted in (("hearth.toml:3: pictures.default_preset 'ballanced'", "did you mean 'balanced'?"),
+    assert done.returncode == 2 and len(lines) == 10, done
+    for wanted in (("hearth.toml:2: pictures.default_model 'sdxl-bse'", "did you mean 'sdxl-base'?"),
+                   ("hearth.toml:3: pictures.default_preset 'ballanced'", "did you mean 'balanced'?"),
                    ("hearth.toml:5: pictures.output_dir", "is no folder"),
                    ("hearth.toml:6: pictures.attention 'sage'", "auto, tiled, exact"),
                    ("hearth.toml:7: pictures.vae_tile '100'", "a multiple of 32"),
@@ -242,13 +252,13 @@ def test_config_check_looks_at_pictures_and_presets(tmp_path):
 
 
 def test_config_check_looks_for_the_picture_model(tmp_path):
-    (tmp_path / "models/checkpoints").mkdir(parents=True)
-    (tmp_path / "models/checkpoints/sdxl-base.safetensors").write_bytes(b"")
-    (tmp_path / "hearth.toml").write_text('[pictures]\nmodels_dir = "models"\ndefault_model = "sdxl-bse"\n')
+    (tmp_path / "pics/checkpoints").mkdir(parents=True)
+    (tmp_path / "pics/checkpoints/sdxl-base.safetensors").write_bytes(b"")
+    (tmp_path / "hearth.toml").write_text('[pictures]\nmodels_dir = "pics"\ndefault_model = "sdxl-bse"\n')
     done = run(tmp_path, "config", "check")
     assert done.returncode == 2 and "hearth.toml:3: pictures.default_model 'sdxl-bse'" in done.stderr, done
-    assert "did you mean 'sdxl-base.safetensors'?" in done.stderr
-    (tmp_path / "hearth.toml").write_text('[pictures]\nmodels_dir = "models"\ndefault_model = "sdxl-base"\n')
+    assert "did you mean 'sdxl-base'?" in done.stderr
+    (tmp_path / "hearth.toml").write_text('[pictures]\nmodels_dir = "pics"\ndefault_model = "sdxl-base"\n')
     assert run(tmp_path, "config", "check").returncode == 0
     (tmp_path / "hearth.toml").write_text('[pictures]\ncomfyui_dir = "nowhere"\nextra_model_paths = "none.yaml"\n')
     done = run(tmp_path, "config", "check")

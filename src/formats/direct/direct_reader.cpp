@@ -163,11 +163,12 @@ struct DirectReader::Run {
 
   void submit(size_t slot) {
     Buffer& buffer = buffers[slot];
-    buffer.is_submitted.store(true, std::memory_order_release);
     const int64_t left = aligned_up(buffer.wanted - buffer.got);
-    queue.submit({.fd = files[extents[buffer.extent].file].descriptor.get(), .offset = buffer.first + buffer.got,
-                  .to = buffer.data() + buffer.got,
-                  .bytes = buffer.own ? std::min(left, options.block_bytes) : left, .tag = slot});
+    const Read read{.fd = files[extents[buffer.extent].file].descriptor.get(), .offset = buffer.first + buffer.got,
+                    .to = buffer.data() + buffer.got,
+                    .bytes = buffer.own ? std::min(left, options.block_bytes) : left, .tag = slot};
+    buffer.is_submitted.store(true, std::memory_order_release);  // whoever takes the outcome goes on with the fields
+    queue.submit(read);
   }
 
   // Takes outcomes until one extent is whole; its slot. Only with a claim.
@@ -227,7 +228,8 @@ struct DirectReader::Run {
 };
 
 DirectReader::DirectReader(std::vector<std::string> paths, ReadOptions options) : options_(options) {
-  check(options_.block_bytes % kAlign == 0 && options_.block_bytes > 0 && options_.depth > 0, "a ring has whole blocks");
+  check(options_.block_bytes % kAlign == 0 && options_.block_bytes > 0 && options_.depth > 0,
+        "a ring has whole blocks");
   for (std::string& path : paths) files_.emplace_back(std::move(path), options_.is_direct);
 }
 

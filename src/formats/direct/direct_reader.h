@@ -41,7 +41,8 @@ class DirectReader {
   explicit DirectReader(std::vector<std::string> paths, ReadOptions options = {});
   ~DirectReader();
 
-  /// Calls use(i, bytes of extents[i]) once for every extent, on the pool's threads; the bytes are gone when it returns.
+  /// Calls use(i, bytes of extents[i]) once for every extent, on the pool's threads; the bytes are gone when it
+  /// returns.
   /// An extent longer than a block has a buffer of its own for as long; several only as far as they fit into the size
   /// of the ring together. Throws Error{kIo} of a failed read, kCorruptFile when a file ends first or changed since it
   /// was opened, kCancelled soon after `stop`, and what `use` throws first; nothing is under way any more then.

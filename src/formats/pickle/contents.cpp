@@ -41,6 +41,7 @@ class Collector {
   Collector(const Program& program, const FindStorage& find, const std::string& name)
       : program_(program), find_(find), spans_(program.storages.size()) {
     out_.paths = {name};
+    out_.states = {file_state(name)};
   }
 
   TensorFile collect() {

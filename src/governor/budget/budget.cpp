@@ -1,6 +1,9 @@
 #include "governor/budget/budget.h"
 
+#include <sys/mman.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <limits>
 
 #include <fmt/format.h>
@@ -17,20 +20,33 @@ int64_t Lease::bytes() const { return budget_ ? entry_->bytes : 0; }
 
 Result<Lease> Budget::take(int64_t bytes, std::string_view holder) {
   check(bytes >= 0, "a lease has a size");
-  std::lock_guard lock(mutex_);
-  if (bytes > limit_ - leased_) {
-    std::string text = fmt::format("{} needs {} in pool '{}': {} of {} free", holder, format_bytes(bytes), pool_,
-                                   format_bytes(limit_ - leased_), format_bytes(limit_));
-    std::vector<Holding> held = holdings_locked();
-    for (size_t i = 0; i < held.size() && i < 4; ++i) {
-      text += fmt::format("{}{} {}", i ? ", " : "; held by ", held[i].holder, format_bytes(held[i].bytes));
+  const int64_t limit = limit_bytes();
+  {
+    std::lock_guard lock(mutex_);
+    if (bytes <= limit - leased_) {
+      leased_ += bytes;
+      peak_ = std::max(peak_, leased_);
+      return Lease(this, leases_.insert(leases_.end(), {std::string(holder), bytes}));
     }
-    text += bytes > limit_ ? ". Choose a smaller model or context, or raise memory.budget"
-                           : ". Unload a model, use a smaller context, or raise memory.budget";
-    return unexpected(Code::kNoMemory, std::move(text));
   }
-  leased_ += bytes;
-  return Lease(this, leases_.insert(leases_.end(), {std::string(holder), bytes}));
+  return Unexpected(to_error(refusal(bytes, holder)));
+}
+
+Refusal Budget::refusal(int64_t needed, std::string_view holder) const {
+  Refusal refusal{.pool = pool_, .wanted_by = std::string(holder), .needed_bytes = needed,
+                  .budget_bytes = limit_bytes(), .reserve_bytes = reserve_};
+  {
+    std::lock_guard lock(mutex_);
+    refusal.leased_bytes = leased_;
+    refusal.holders = holdings_locked();
+  }
+  if (idle_) refusal.could_leave = idle_();  // without the lock: who is asked may hold others and wait for this one
+  return refusal;
+}
+
+int64_t Budget::peak_bytes() const {
+  std::lock_guard lock(mutex_);
+  return peak_;
 }
 
 int64_t Budget::leased_bytes() const {
@@ -80,13 +96,52 @@ struct LeasedAllocator::Held : Storage {
 };
 
 Result<StorageRef> LeasedAllocator::allocate(int64_t bytes, std::string_view holder) {
-  Result<Lease> lease = budget_.take(allocation_bytes(device_, bytes), holder);
+  const int64_t whole = allocation_bytes(device_, bytes);
+  Result<Lease> lease = budget_.take(whole, holder);
   if (!lease) return Unexpected(lease.error());
+  // What cannot end well is not begun.
+  if (Result<void> may = look(whole, holder); !may) return Unexpected(may.error());
   Result<std::byte*> data = raw_allocate(device_, bytes);
   if (!data) return Unexpected(data.error());
+  if (device_.kind == DeviceKind::kCpu) {
+    if (Result<void> taken = take_pages(*data, bytes, holder); !taken) {
+      raw_free(device_, *data, bytes);
+      return Unexpected(taken.error());
+    }
+  }
   auto* held = new Held(this, *data, bytes);
   held->lease = std::move(*lease);
   return StorageRef(held);
+}
+
+Result<void> LeasedAllocator::look(int64_t bytes, std::string_view holder) const {
+  if (!look_ || bytes == 0) return {};
+  Result<void> may = look_(bytes);
+  if (may) return may;
+  Refusal refusal = budget_.refusal(bytes, holder);
+  refusal.reason = may.error().message();
+  return unexpected(to_error(refusal));
+}
+
+// Each page is written to once, by the kernel where it can; the host then has it no more.
+Result<void> LeasedAllocator::take_pages(std::byte* data, int64_t bytes, std::string_view holder) const {
+  constexpr int64_t kPage = 4096;
+  for (int64_t done = 0; done < bytes;) {
+    if (done > 0) {
+      if (Result<void> may = look(bytes - done, holder); !may) return may;
+    }
+    const int64_t step = std::min(bytes - done, step_bytes_);
+    if (::madvise(data + done, static_cast<size_t>(round_up(step, kPage)), MADV_POPULATE_WRITE) != 0) {
+      if (errno != EINVAL) {
+        return unexpected(Code::kNoMemory, fmt::format("{}: the system gave {} of {}", holder, format_bytes(done),
+                                                       format_bytes(bytes)));
+      }
+      // A kernel older than 5.14.
+      for (int64_t at = 0; at < step; at += kPage) *const_cast<volatile std::byte*>(data + done + at) = std::byte{0};
+    }
+    done += step;
+  }
+  return {};
 }
 
 Result<StorageRef> LeasedAllocator::book(int64_t bytes, std::string_view holder) {

@@ -1,8 +1,11 @@
 // Budget: the one account of a memory pool. Whoever wants memory takes a lease first; a lease is the right to hold that
 // many bytes until it is dropped. There is no overdraft: a refusal says what was needed, what is free and who holds the
-// rest. Thread-safe. Leases may outlive nothing: the Budget lives as long as the process's engine.
+// rest, in words and as numbers (refusal.h). Thread-safe. Leases may outlive nothing: the Budget lives as long as the
+// process's engine.
 #pragma once
+#include <algorithm>
 #include <cstdint>
+#include <functional>
 #include <list>
 #include <memory>
 #include <mutex>
@@ -11,6 +14,8 @@
 
 #include "core/base/result.h"
 #include "core/device/allocator.h"
+#include "governor/budget/journal.h"
+#include "governor/budget/refusal.h"
 #include "machine/memory.h"
 
 namespace hearth::governor {
@@ -41,24 +46,30 @@ class Lease {
   std::list<Entry>::iterator entry_{};
 };
 
-struct Holding {
-  std::string holder;
-  int64_t bytes = 0;
-};
-
 class Budget {
  public:
-  Budget(std::string pool, int64_t limit_bytes) : pool_(std::move(pool)), limit_(limit_bytes) {}
+  Budget(std::string pool, int64_t limit_bytes) : pool_(std::move(pool)), fixed_limit_(limit_bytes) {}
+  /// `limit` is asked at each take: a machine's limit may change while the program runs. Any thread.
+  Budget(std::string pool, std::function<int64_t()> limit) : pool_(std::move(pool)), limit_(std::move(limit)) {}
 
   /// kNoMemory, with numbers and the largest holders, when `bytes` do not fit.
   Result<Lease> take(int64_t bytes, std::string_view holder);
 
   const std::string& pool() const { return pool_; }
-  int64_t limit_bytes() const { return limit_; }
+  int64_t limit_bytes() const { return limit_ ? limit_() : fixed_limit_; }
   int64_t leased_bytes() const;
-  int64_t free_bytes() const { return limit_ - leased_bytes(); }
+  /// The most that ever was leased at once.
+  int64_t peak_bytes() const;
+  int64_t free_bytes() const { return std::max<int64_t>(limit_bytes() - leased_bytes(), 0); }
   /// Leases summed by holder, largest first.
   std::vector<Holding> holdings() const;
+
+  /// What refusals say beside the account itself. Set before the first take; `idle` names what could leave.
+  void set_reserve_bytes(int64_t bytes) { reserve_ = bytes; }
+  void set_idle(std::function<std::vector<Holding>()> idle) { idle_ = std::move(idle); }
+  /// What a refusal of `needed` bytes for `holder` would say now.
+  Refusal refusal(int64_t needed, std::string_view holder) const;
+  Journal& journal() { return journal_; }
 
  private:
   friend class Lease;
@@ -66,10 +77,14 @@ class Budget {
   std::vector<Holding> holdings_locked() const;  // mutex_ held
 
   const std::string pool_;
-  const int64_t limit_;
+  const int64_t fixed_limit_ = 0;
+  const std::function<int64_t()> limit_;
+  int64_t reserve_ = 0;
+  std::function<std::vector<Holding>()> idle_;
+  Journal journal_;
   mutable std::mutex mutex_;
   std::list<Lease::Entry> leases_;
-  int64_t leased_ = 0;
+  int64_t leased_ = 0, peak_ = 0;
 };
 
 /// What the engine may hold on a host: min(configured, total - reserve, cgroup limit - reserve). The reserve, unless
@@ -80,11 +95,19 @@ struct HostLimits {
 };
 int64_t host_budget_bytes(const machine::HostMemory& memory, const HostLimits& limits);
 
-/// An Allocator that takes a lease before it allocates; what the rest of the program uses for lasting memory.
-/// Must outlive the Storage it hands out.
+/// An Allocator that takes a lease before it allocates; what the rest of the program uses for lasting memory. Host
+/// memory is really there when it is handed out: its pages are taken in steps, with a look at the machine before each,
+/// so that leases and resident memory agree and a step that would hurt the machine is refused. Must outlive the Storage
+/// it hands out.
 class LeasedAllocator final : public Allocator, private StorageOwner {
  public:
-  LeasedAllocator(Budget& budget, Device device) : budget_(budget), device_(device) {}
+  /// May that many bytes more be taken from the machine at once? Any thread.
+  using Look = std::function<Result<void>(int64_t bytes)>;
+  static constexpr int64_t kStepBytes = int64_t{1} << 30;
+
+  /// `step_bytes` is taken between two looks.
+  LeasedAllocator(Budget& budget, Device device, Look look = {}, int64_t step_bytes = kStepBytes)
+      : budget_(budget), device_(device), look_(std::move(look)), step_bytes_(step_bytes) {}
   Device device() const override { return device_; }
   Result<StorageRef> allocate(int64_t bytes, std::string_view holder) override;
   Result<StorageRef> book(int64_t bytes, std::string_view holder) override;
@@ -93,8 +116,12 @@ class LeasedAllocator final : public Allocator, private StorageOwner {
  private:
   struct Held;
   void release(Storage* storage) noexcept override;
+  Result<void> look(int64_t bytes, std::string_view holder) const;
+  Result<void> take_pages(std::byte* data, int64_t bytes, std::string_view holder) const;
   Budget& budget_;
-  Device device_;
+  const Device device_;
+  const Look look_;
+  const int64_t step_bytes_;
 };
 
 }  // namespace hearth::governor

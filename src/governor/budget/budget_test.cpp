@@ -52,6 +52,70 @@ TEST(Budget, NeverOverdrawnFromManyThreads) {
   EXPECT_EQ(budget.leased_bytes(), 0);
 }
 
+TEST(Budget, ARefusalIsAlsoNumbersForPrograms) {
+  Budget budget("host", 10 * MiB);
+  budget.set_reserve_bytes(3 * MiB);
+  budget.set_idle([] { return std::vector<Holding>{{"tiny", 4 * MiB}}; });
+  const Lease weights = *budget.take(8 * MiB, "weights tiny");
+  const Error refused = budget.take(5 * MiB, "weights large").error();
+  EXPECT_NE(refused.message().find("could leave: tiny 4.0 MiB"), std::string::npos) << refused.message();
+  ASSERT_TRUE(refused.details());
+  const Value& numbers = *refused.details();
+  EXPECT_EQ(numbers.at("needed_bytes").as_int(), 5 * MiB);
+  EXPECT_EQ(numbers.at("available_bytes").as_int(), 2 * MiB);
+  EXPECT_EQ(numbers.at("budget_bytes").as_int(), 10 * MiB);
+  EXPECT_EQ(numbers.at("reserve_bytes").as_int(), 3 * MiB);
+  EXPECT_EQ(numbers.at("holders").as_list()[0].at("holder").as_string(), "weights tiny");
+  EXPECT_EQ(numbers.at("could_leave").as_list()[0].at("bytes").as_int(), 4 * MiB);
+
+  const Error advised = with_choices(refused, {{Value::object({{"context", 2048}}), "a context of 2048"}});
+  EXPECT_TRUE(advised.message().ends_with("What would fit: a context of 2048")) << advised.message();
+  EXPECT_EQ(advised.details()->at("would_fit").as_list()[0].at("context").as_int(), 2048);
+  EXPECT_EQ(advised.within("loading large").details(), advised.details());
+}
+
+TEST(Budget, ALimitIsReadAgainAtEachTake) {
+  int64_t limit = 10 * MiB;
+  Budget budget("host", [&] { return limit; });
+  const Lease first = *budget.take(6 * MiB, "a");
+  limit = 8 * MiB;
+  EXPECT_FALSE(budget.take(3 * MiB, "b"));
+  limit = 4 * MiB;
+  EXPECT_EQ(budget.free_bytes(), 0);
+  limit = 20 * MiB;
+  EXPECT_TRUE(budget.take(3 * MiB, "b"));
+  EXPECT_EQ(budget.peak_bytes(), 9 * MiB);
+}
+
+TEST(LeasedAllocator, MemoryIsResidentWhenItIsHandedOut) {
+  Budget budget("host", GiB);
+  LeasedAllocator memory(budget, {DeviceKind::kCpu});
+  const int64_t before = machine::read_process_memory().anonymous_bytes;
+  const StorageRef held = *memory.allocate(96 * MiB, "weights");
+  const int64_t grown = machine::read_process_memory().anonymous_bytes - before;
+  EXPECT_NEAR(static_cast<double>(grown), static_cast<double>(budget.leased_bytes()), 8.0 * MiB);
+}
+
+TEST(LeasedAllocator, LooksBetweenStepsAndGivesEverythingBackWhenRefused) {
+  Budget budget("host", GiB);
+  std::vector<int64_t> asked;
+  const LeasedAllocator::Look look = [&](int64_t bytes) -> Result<void> {
+    asked.push_back(bytes);
+    if (asked.size() == 3) return unexpected(Code::kNoMemory, "the host has 1.0 GiB left");
+    return {};
+  };
+  LeasedAllocator memory(budget, {DeviceKind::kCpu}, look, 32 * MiB);
+  const int64_t before = machine::read_process_memory().anonymous_bytes;
+  const Result<StorageRef> refused = memory.allocate(128 * MiB, "weights large");
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(asked, (std::vector<int64_t>{128 * MiB, 96 * MiB, 64 * MiB}));
+  EXPECT_EQ(refused.error().code(), Code::kNoMemory);
+  EXPECT_NE(refused.error().message().find("the host has 1.0 GiB left"), std::string::npos);
+  EXPECT_EQ(refused.error().details()->at("reason").as_string(), "the host has 1.0 GiB left");
+  EXPECT_EQ(budget.leased_bytes(), 0);
+  EXPECT_LT(machine::read_process_memory().anonymous_bytes - before, 16 * MiB);
+}
+
 TEST(HostBudget, IsTheSmallestOfItsLimits) {
   machine::HostMemory memory;
   memory.total_bytes = 128 * GiB;

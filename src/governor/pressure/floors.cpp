@@ -40,7 +40,9 @@ Reading take_reading(const machine::Root& root, bool has_integrated_gpu, double 
   const machine::HostMemory memory = machine::read_host_memory(root);
   Reading reading;
   reading.time_s = time_s;
-  reading.room_bytes = machine::room_bytes(memory, has_integrated_gpu).value_or(0);
+  const std::optional<int64_t> room = machine::room_bytes(memory, has_integrated_gpu);
+  reading.is_known = room.has_value();
+  reading.room_bytes = room.value_or(0);
   reading.free_bytes = memory.free_bytes.value_or(0);
   const std::optional<machine::FreeBlocks> blocks = machine::read_free_blocks(root);
   reading.large_block_bytes = blocks ? blocks->bytes_in_blocks_of(kLargeBlock) : -1;

@@ -16,6 +16,7 @@ struct Reading {
   int64_t free_bytes = 0;        // of it, free without reclaiming anything
   int64_t large_block_bytes = 0; // of the free bytes, those in blocks of at least kLargeBlock; -1 unknown
   double stall_percent = 0;      // of the last 10 s in which every task waited for memory (PSI full)
+  bool is_known = true;          // false: the kernel would not say; nothing may grow then, and nobody is punished
 };
 
 inline constexpr int64_t kLargeBlock = 2 << 20;
@@ -36,7 +37,7 @@ int64_t reserve_for(int64_t pool_bytes);
 /// needs whole blocks (`needs_blocks`: an integrated GPU) and free memory lies in small pieces.
 Result<void> may_grow(int64_t bytes, const Reading& reading, const Floors& floors, bool needs_blocks);
 
-/// The reading of a machine; room 0 when the kernel does not say (then nothing may grow).
+/// The reading of a machine; unknown, with room 0, when the kernel does not say.
 Reading take_reading(const machine::Root& root, bool has_integrated_gpu, double time_s);
 
 }  // namespace hearth::governor

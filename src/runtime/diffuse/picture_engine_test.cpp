@@ -155,6 +155,32 @@ TEST_F(PictureEngineTest, CancelledWorkStopsAndLeavesNothing) {
   EXPECT_EQ(budget_.leased_bytes(), 0);
 }
 
+TEST_F(PictureEngineTest, WorkThatIsEndedForWantOfMemorySaysSo) {
+  EXPECT_FALSE(engine_.abort(Error(Code::kNoMemory, "memory is short"))) << "nothing runs";
+  const Pipe pipe = open("sd1");
+  int64_t steps = 0;
+  bool was_ended = false;
+  Watch watch{.is_cancelled =
+                  [&] {
+                    if (steps == 2 && !was_ended) {
+                      EXPECT_GT(engine_.running_bytes(), 0);
+                      was_ended = engine_.abort(Error(Code::kNoMemory, "memory is short"));
+                    }
+                    return false;
+                  },
+              .progress = [&](int64_t done, int64_t) { steps = done; }};
+  try {
+    engine_.sample(request(pipe, 7, 1, 16, 20), watch);
+    FAIL() << "it was ended";
+  } catch (const Error& e) {
+    EXPECT_EQ(e.code(), Code::kNoMemory);
+    EXPECT_EQ(e.message(), "memory is short");
+  }
+  EXPECT_LE(steps, 3);
+  EXPECT_EQ(engine_.running_bytes(), 0);
+  EXPECT_NO_THROW(engine_.sample(request(pipe, 7), {})) << "the next one runs";
+}
+
 TEST_F(PictureEngineTest, WrongShapesAreRefusedInWords) {
   const Pipe pipe = open("sd1");
   SampleRequest r = request(pipe, 7);

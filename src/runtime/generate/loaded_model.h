@@ -13,31 +13,12 @@
 #include "models/load/weights.h"
 #include "runtime/executor/executor.h"
 #include "runtime/generate/batch_buffers.h"
+#include "runtime/generate/model_sizes.h"
 #include "runtime/generate/sampling_defaults.h"
 #include "text/template/template.h"
 #include "text/tokenize/tokenizer.h"
 
 namespace hearth {
-
-struct LoadOptions {
-  std::string name;               // in leases and logs
-  std::string path;
-  int64_t context = 0;            // tokens one request may use; 0: the model's own, at most default_context
-  int64_t parallel = 8;           // sequences at once
-  int64_t state_tokens = 0;       // tokens of state in all; 0: enough for two contexts, at most parallel contexts
-  int64_t max_rows = 256;         // token rows of one step
-  int64_t page_tokens = 32;
-  DType state_dtype = DType::kF16;
-  bool decodes_weights = false;   // keep weights as float32: the yardstick for what quantised arithmetic costs
-  std::string chat_template;      // Jinja text that replaces the model's own
-  static constexpr int64_t default_context = 8192;
-};
-
-/// Exact bytes a model will hold, computed on Meta before anything is allocated.
-struct ModelSizes {
-  int64_t weights_bytes = 0, state_bytes = 0, arena_bytes = 0, batch_bytes = 0;
-  int64_t total_bytes() const { return weights_bytes + state_bytes + arena_bytes + batch_bytes; }
-};
 
 /// What a model's headers tell before it is loaded.
 struct ModelFacts {
@@ -87,9 +68,8 @@ class LoadedModel {
   LoadedModel(LoadOptions options, Executor& executor) : options_(std::move(options)), executor_(executor) {}
   void read_text(const Checkpoint& checkpoint);
   void size_everything(const LanguageModel& sized, const Weights& sizing, const std::stop_token& stop);
-  int64_t measure_arena(const LanguageModel& sized, const std::stop_token& stop) const;
-  BatchCapacity batch_capacity(const LanguageModel& model) const;
   void take_memory(const LanguageModel& sized, Allocator& memory);
+  Error advise(const Error& refusal, const LanguageModel& sized) const;
   void book_graphs();
 
   LoadOptions options_;

@@ -84,6 +84,15 @@ void ModelWorker::cancel_all() {
   arrived_.notify_one();
 }
 
+bool ModelWorker::abort_largest(const Error& why) {
+  std::lock_guard lock(mutex_);
+  if (load_ == 0) return false;
+  inbox_.abort_largest = why;
+  if (load_ == 1) cancel_step_ = true;  // nobody else's work is lost
+  arrived_.notify_one();
+  return true;
+}
+
 ModelWorker::Pages ModelWorker::pages() const {
   std::lock_guard lock(pages_mutex_);
   return pages_;
@@ -123,9 +132,10 @@ void ModelWorker::loop() {
 ModelWorker::Inbox ModelWorker::wait_for_inbox() {
   std::unique_lock lock(mutex_);
   arrived_.wait(lock, [&] {
-    return stop_ || !scheduler_.is_idle() || !inbox_.requests.empty() || !inbox_.cancelled.empty() || inbox_.cancel_all;
+    return stop_ || !scheduler_.is_idle() || !inbox_.requests.empty() || !inbox_.cancelled.empty() ||
+           inbox_.cancel_all || inbox_.abort_largest;
   });
-  if (inbox_.cancel_all) cancel_step_ = false;
+  if (inbox_.cancel_all || inbox_.abort_largest) cancel_step_ = false;
   return std::exchange(inbox_, {});
 }
 
@@ -138,11 +148,26 @@ void ModelWorker::take_inbox(Inbox inbox) {
     if (inbox.cancelled.count(active->prepared.request.id)) active->is_cancelled = true;
     if (active->choices.empty() && !active->is_cancelled) begin(*active);
   }
+  if (inbox.abort_largest) abort_one(*inbox.abort_largest);
   if (!inbox.cancel_all) return;
   for (auto& active : active_) {
     active->send(Failed{Error(Code::kCancelled, "the server is stopping or the model was unloaded")});
     active->is_cancelled = true;
   }
+}
+
+void ModelWorker::abort_one(const Error& why) {
+  auto tokens_of = [](const Active& active) {
+    size_t tokens = 0;
+    for (const auto& choice : active.choices) tokens += choice->sequence.tokens.size();
+    return tokens;
+  };
+  Active* largest = nullptr;
+  for (auto& active : active_) {
+    if (active->is_done || active->is_cancelled) continue;
+    if (!largest || tokens_of(*active) > tokens_of(*largest)) largest = active.get();
+  }
+  if (largest) fail(*largest, why);
 }
 
 void ModelWorker::begin(Active& active) {

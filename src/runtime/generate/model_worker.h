@@ -8,6 +8,7 @@
 #include <deque>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <unordered_set>
@@ -41,6 +42,8 @@ class ModelWorker {
   void cancel(const std::string& id);
   /// Ends every request with kCancelled.
   void cancel_all();
+  /// Ends the request with the most tokens with `why`, before the next step; false when there is none.
+  bool abort_largest(const Error& why);
 
   bool is_idle() const { return load_.load() == 0; }
   /// Requests waiting or running.
@@ -61,11 +64,13 @@ class ModelWorker {
     std::vector<PreparedRequest> requests;
     std::unordered_set<std::string> cancelled;
     bool cancel_all = false;
+    std::optional<Error> abort_largest;
   };
 
   void loop();
   Inbox wait_for_inbox();
   void take_inbox(Inbox inbox);
+  void abort_one(const Error& why);
   void begin(Active& active);
   void mark_cancelled();
   void drop_cancelled();

@@ -1,0 +1,156 @@
+#include "memory_keeper.h"
+
+#include <malloc.h>
+
+#include <algorithm>
+
+#include "core/base/log.h"
+#include "core/base/units.h"
+#include "machine/gpu.h"
+#include "machine/memory.h"
+
+namespace hearth::app {
+
+using governor::Journal;
+
+MemoryKeeper::MemoryKeeper(Host& host, Engine& engine, PictureHost* pictures)
+    : host_(host), engine_(engine), pictures_(pictures),
+      driver_(machine::read_nvidia_driver().kernel_version.value_or("")) {
+  host_.evictor().add(engine_);
+  engine_.set_evictor(host_.evictor());
+  if (pictures_) {
+    const bool has_own_pool = &pictures_->memory().budget() != &host_.memory().budget();
+    if (has_own_pool) {
+      picture_evictor_ = std::make_unique<governor::Evictor>(pictures_->memory().budget());
+      pictures_->memory().budget().set_idle([e = picture_evictor_.get()] { return e->idle(); });
+    }
+    governor::Evictor& evictor = has_own_pool ? *picture_evictor_ : host_.evictor();
+    evictor.add(pictures_->engine().resider());
+    pictures_->engine().set_evictor(evictor);
+  }
+  host_.governor().set_promised([this] { return promised(); });
+  host_.governor().set_relief(this);
+}
+
+MemoryKeeper::~MemoryKeeper() {
+  host_.governor().set_relief(nullptr);
+  host_.governor().set_promised({});
+  host_.evictor().remove(engine_);
+  if (pictures_ && !picture_evictor_) host_.evictor().remove(pictures_->engine().resider());
+  if (picture_evictor_) pictures_->memory().budget().set_idle({});
+}
+
+governor::Budget& MemoryKeeper::host_budget() {
+  return pictures_ ? pictures_->memory().budget() : host_.memory().budget();
+}
+
+// Of the pool in the machine's own memory; null where nothing of ours lies there.
+governor::Evictor* MemoryKeeper::host_evictor() {
+  if (picture_evictor_) return picture_evictor_.get();
+  return host_.is_host_pool() ? &host_.evictor() : nullptr;
+}
+
+// One idle model or part a call, the governor looks again before the next.
+void MemoryKeeper::shrink() {
+  if (pictures_) {
+    pictures_->studio().release(/*models=*/false, /*cache=*/true);
+    pictures_->engine().resider().give_spare();
+  }
+  governor::Evictor* evictor = host_evictor();
+  const bool is_grave = host_.governor().decision().level >= governor::Level::kHard;
+  if (evictor) evictor->evict_one("the machine is short of memory", /*even_pinned=*/is_grave);
+  ::malloc_trim(0);
+}
+
+bool MemoryKeeper::abort_largest(const Error& why) {
+  const int64_t words = host_.is_host_pool() ? engine_.largest_request_bytes() : 0;
+  const int64_t picture = pictures_ ? pictures_->engine().running_bytes() : 0;
+  if (words == 0 && picture == 0) return false;
+  const bool is_picture = picture >= words;
+  const bool is_ended = is_picture ? pictures_->engine().abort(why) : engine_.abort_largest(why);
+  if (is_ended) {
+    const char* who = is_picture ? "the running picture" : "the largest request for words";
+    log::warn("memory: {} was ended; it held {}", who, format_bytes(std::max(words, picture)));
+    host_.governor().journal().add(Journal::Kind::kAbort, who, std::max(words, picture), why.message());
+  }
+  return is_ended;
+}
+
+governor::Report MemoryKeeper::report() {
+  promised();
+  governor::Governor& watch = host_.governor();
+  governor::Report out;
+  const bool has_own_pool = !host_.is_host_pool();
+  out.pools.push_back(governor::report_on(host_.memory().budget(), has_own_pool ? 0 : watch.pool_bytes(),
+                                          has_own_pool ? 0 : watch.reserve_bytes()));
+  if (pictures_ && &host_budget() != &host_.memory().budget()) {
+    out.pools.push_back(governor::report_on(host_budget(), watch.pool_bytes(), watch.reserve_bytes()));
+  }
+  out.residents = engine_.residents();
+  if (pictures_) {
+    for (governor::Resident& part : pictures_->engine().resider().residents()) out.residents.push_back(std::move(part));
+  }
+  out.neighbours = neighbours_.list();
+  out.level = watch.decision().level;
+  out.floors = watch.floors();
+  out.reading = watch.reading();
+  out.events = watch.journal().entries();
+  out.aborts = watch.journal().counts().aborts;
+  out.process = machine::read_process_memory();
+  if (!has_own_pool || pictures_) out.host_leased_bytes = host_budget().leased_bytes();
+  for (const governor::Neighbours::Neighbour& neighbour : out.neighbours) {
+    out.host_leased_bytes -= neighbour.promised_bytes;
+  }
+  out.driver = driver_;
+  return out;
+}
+
+int64_t MemoryKeeper::free(const std::string& model, bool caches) {
+  const int64_t before = host_.memory().budget().leased_bytes() + (picture_evictor_ ? host_budget().leased_bytes() : 0);
+  if (!model.empty()) {
+    engine_.unload(model);
+  } else {
+    for (const governor::Resident& resident : engine_.residents()) {
+      if (engine_.unload(resident.name)) {
+        host_.memory().budget().journal().add(Journal::Kind::kEviction, resident.name, resident.bytes, "asked to");
+      }
+    }
+    if (pictures_) pictures_->studio().release(/*models=*/true, caches);
+  }
+  ::malloc_trim(0);
+  const int64_t after = host_.memory().budget().leased_bytes() + (picture_evictor_ ? host_budget().leased_bytes() : 0);
+  return std::max<int64_t>(before - after, 0);
+}
+
+Result<std::shared_ptr<void>> MemoryKeeper::reserve(int64_t bytes, const std::string& name, int pid) {
+  governor::Budget& budget = host_budget();
+  const std::string holder = "reserved for " + name;
+  for (;;) {
+    promised();
+    Result<governor::Lease> lease = budget.take(bytes, holder);
+    Result<void> may = lease ? host_.governor().may_take(bytes) : Result<void>();
+    if (lease && may) return neighbours_.add(*std::move(lease), name, pid);
+    governor::Refusal refusal = budget.refusal(bytes, holder);
+    if (lease) refusal.reason = may.error().message();
+    lease = governor::Lease();
+    if (host_evictor() && host_evictor()->make_room(bytes, "", holder)) continue;
+    const Error error = governor::to_error(refusal);
+    budget.journal().refused(error);
+    return Unexpected(error);
+  }
+}
+
+// Looks at the neighbours at most once in half a second: growth asks for every piece it takes.
+int64_t MemoryKeeper::promised() {
+  const auto now = std::chrono::steady_clock::now();
+  {
+    std::lock_guard lock(look_mutex_);
+    if (now - looked_at_ > std::chrono::milliseconds(500)) {
+      looked_at_ = now;
+      neighbours_.look();
+    }
+  }
+  return neighbours_.promised_bytes();
+}
+
+}  // namespace hearth::app

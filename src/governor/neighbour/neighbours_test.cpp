@@ -1,0 +1,53 @@
+// Promises to other programs over a recorded process tree.
+#include "governor/neighbour/neighbours.h"
+
+#include <gtest/gtest.h>
+
+#include "core/base/log.h"
+#include "core/base/units.h"
+#include "machine/testing/recording.h"
+
+namespace hearth::governor {
+namespace {
+
+void put_process(machine::testing::Recording& machine, int pid, int64_t mib, const std::string& children) {
+  const std::string folder = "/proc/" + std::to_string(pid);
+  machine.put(folder + "/status", "VmRSS: " + std::to_string(mib * 1024) + " kB\n");
+  machine.put(folder + "/task/" + std::to_string(pid) + "/children", children);
+}
+
+TEST(Neighbours, ATreeIsItsProcessesTogether) {
+  machine::testing::Recording machine;
+  put_process(machine, 10, 1, "11 12 ");
+  put_process(machine, 11, 20, "");
+  put_process(machine, 12, 300, "13 ");
+  put_process(machine, 13, 4000, "");
+  put_process(machine, 14, 7, "");
+  EXPECT_EQ(process_tree_bytes(10, machine.root()), 4321 * MiB);
+  EXPECT_EQ(process_tree_bytes(99, machine.root()), 0);
+}
+
+TEST(Neighbours, WhatIsPromisedAndNotTakenCountsUntilTheHandleGoes) {
+  log::set_level(log::Level::kOff);
+  machine::testing::Recording machine;
+  put_process(machine, 10, 30, "");
+  Budget budget("host", 1000 * MiB);
+  Neighbours neighbours(machine.root());
+  std::shared_ptr<void> held = neighbours.add(*budget.take(100 * MiB, "trainer"), "trainer", 10);
+  EXPECT_EQ(neighbours.promised_bytes(), 100 * MiB);
+  neighbours.look();
+  EXPECT_EQ(neighbours.promised_bytes(), 70 * MiB);
+  EXPECT_FALSE(neighbours.list()[0].was_warned);
+  put_process(machine, 10, 130, "");
+  neighbours.look();
+  EXPECT_EQ(neighbours.promised_bytes(), 0);
+  EXPECT_TRUE(neighbours.list()[0].was_warned);
+  EXPECT_EQ(budget.leased_bytes(), 100 * MiB);
+  held.reset();
+  EXPECT_EQ(budget.leased_bytes(), 0);
+  EXPECT_TRUE(neighbours.list().empty());
+  log::set_level(log::Level::kInfo);
+}
+
+}  // namespace
+}  // namespace hearth::governor

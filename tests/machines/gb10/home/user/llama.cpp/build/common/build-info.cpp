@@ -1,0 +1,2 @@
+int LLAMA_BUILD_NUMBER = 7904;
+char const *LLAMA_COMMIT = "0";
