@@ -18,6 +18,22 @@ void pause_cpu() {
 #endif
 }
 
+// generation_ says who may work on what: how many workers are inside, whether more may come in, and above that which
+// piece of work it is.
+constexpr uint64_t kInside = (1 << 15) - 1, kClosed = 1 << 15, kGeneration = 1 << 16;
+
+// Into the work that goes on, unless it is the one `seen` already; false when there is none.
+bool enter(std::atomic<uint64_t>& gate, uint64_t& seen) {
+  uint64_t state = gate.load(std::memory_order_acquire);
+  while ((state & kClosed) == 0 && state / kGeneration != seen) {
+    if (gate.compare_exchange_weak(state, state + 1, std::memory_order_acq_rel)) {
+      seen = state / kGeneration;
+      return true;
+    }
+  }
+  return false;
+}
+
 constexpr int kLingerSpins = 2000;  // about 50 us
 constexpr int64_t kNoneLeft =
     std::numeric_limits<int64_t>::max() / 2;  // far from overflow when workers add their grain
@@ -77,16 +93,18 @@ int64_t ThreadPool::take_chunks_until_due() {
   }
 }
 
+// The caller waits for the workers that came in, never for one that is not there: on a machine that others use too, a
+// worker may be without a core for many milliseconds, and a step has a thousand ops.
 void ThreadPool::run(const Work& work) {
   for (int64_t from = 0; from < work.n;) {
     work_ = &work;
     next_.store(from, std::memory_order_relaxed);
-    running_.store(static_cast<int>(workers_.size()), std::memory_order_relaxed);
-    generation_.fetch_add(1, std::memory_order_seq_cst);
+    const uint64_t last = generation_.load(std::memory_order_relaxed) / kGeneration;
+    generation_.store((last + 1) * kGeneration, std::memory_order_seq_cst);
     if (holds_.load(std::memory_order_relaxed) == 0) wake();
     from = take_chunks_until_due();
-    spin_until([this] { return running_.load(std::memory_order_acquire) == 0; });
-    work_ = nullptr;
+    generation_.fetch_or(kClosed, std::memory_order_acq_rel);
+    spin_until([this] { return (generation_.load(std::memory_order_acquire) & kInside) == 0; });
     if (from < work.n) interlude_->run();
   }
 }
@@ -107,7 +125,10 @@ void ThreadPool::parallel_tasks(int64_t n, int workers, FunctionRef<void(int64_t
 void ThreadPool::worker(int64_t number) {
   uint64_t seen = 0;
   for (;;) {
-    auto has_work = [&] { return generation_.load(std::memory_order_acquire) != seen || stop_; };
+    auto has_work = [&] {
+      const uint64_t gate = generation_.load(std::memory_order_acquire);
+      return ((gate & kClosed) == 0 && gate / kGeneration != seen) || stop_;
+    };
     if (!has_work()) {
       // Between steps nobody holds the pool: linger a little, as the next step often follows at once, then sleep. A
       // hold or new work wakes us.
@@ -124,9 +145,9 @@ void ThreadPool::worker(int64_t number) {
       continue;
     }
     if (stop_) return;
-    ++seen;
+    if (!enter(generation_, seen)) continue;
     take_chunks(number);
-    running_.fetch_sub(1, std::memory_order_release);
+    generation_.fetch_sub(1, std::memory_order_release);
   }
 }
 
