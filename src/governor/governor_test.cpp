@@ -89,11 +89,11 @@ TEST_F(GovernorTest, LimitsComeFromTheMachineAsItIsNow) {
 }
 
 TEST_F(GovernorTest, BelowTheSoftFloorNothingBeginsAndCachesShrinkUntilItIsCalm) {
+  // From the beginning: a fall would be continued, down to the hard floor.
+  set_available(12);
   CountingRelief relief;
   Governor governor(options());
   governor.set_relief(&relief);
-  EXPECT_TRUE(governor.admit());
-  set_available(12);
   relief.wait_for_shrink();
   const Result<void> refused = governor.admit();
   ASSERT_FALSE(refused);

@@ -50,7 +50,10 @@ class Engine final : public LanguageService, public governor::Resider {
   Result<void> preload(const std::string& name);
   /// The process is about to end: loads in progress give up within about a second, whatever the model's size, and no
   /// other begins; who waits for one hears kCancelled. Models that are loaded go on answering. shutdown() does it too.
-  void cancel_loads() { loads_.request_stop(); }
+  void cancel_loads() {
+    loads_.request_stop();
+    memory_.cancel_growth();
+  }
   /// Who makes room for a model; knows this engine already. Without one its own models alone give way. Set before the
   /// first request.
   void set_evictor(governor::Evictor& evictor) { evictor_ = &evictor; }

@@ -156,7 +156,8 @@ def test_a_prompt_far_beyond_the_context_costs_little(server):
     status, error = server.error(COMPLETIONS, model="smollm2", prompt=ENDLESS_WORD)
     assert status == 400 and error["code"] == "context_length_exceeded"
     assert re.search(r"at least \d+ tokens.*context of 8192", error["message"]), error
-    assert server.memory_bytes("VmHWM") - memory < 200e6
+    leased = sum(server.leases().values())  # the model came meanwhile, its whole state included
+    assert server.memory_bytes("VmHWM") - memory - leased < 100e6
 
 
 def test_a_signal_while_a_giant_prompt_is_tokenised(tmp_path):

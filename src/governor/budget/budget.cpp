@@ -127,10 +127,11 @@ Result<void> LeasedAllocator::look(int64_t bytes, std::string_view holder) const
 Result<void> LeasedAllocator::take_pages(std::byte* data, int64_t bytes, std::string_view holder) const {
   constexpr int64_t kPage = 4096;
   for (int64_t done = 0; done < bytes;) {
-    if (done > 0) {
+    if (done > 0 && is_cancelled_) return unexpected(Code::kCancelled, fmt::format("{}: given up", holder));
+    if (done > 0 && done % step_bytes_ == 0) {
       if (Result<void> may = look(bytes - done, holder); !may) return may;
     }
-    const int64_t step = std::min(bytes - done, step_bytes_);
+    const int64_t step = std::min({bytes - done, step_bytes_, kPieceBytes});
     if (::madvise(data + done, static_cast<size_t>(round_up(step, kPage)), MADV_POPULATE_WRITE) != 0) {
       if (errno != EINVAL) {
         return unexpected(Code::kNoMemory, fmt::format("{}: the system gave {} of {}", holder, format_bytes(done),

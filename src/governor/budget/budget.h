@@ -4,6 +4,7 @@
 // process's engine.
 #pragma once
 #include <algorithm>
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <list>
@@ -112,8 +113,12 @@ class LeasedAllocator final : public Allocator, private StorageOwner {
   Result<StorageRef> allocate(int64_t bytes, std::string_view holder) override;
   Result<StorageRef> book(int64_t bytes, std::string_view holder) override;
   Budget& budget() { return budget_; }
+  /// The program is about to end: what is being taken is given back within a moment, whatever its size, with
+  /// kCancelled. What is smaller than a piece goes on being handed out.
+  void cancel_growth() { is_cancelled_ = true; }
 
  private:
+  static constexpr int64_t kPieceBytes = int64_t{64} << 20;
   struct Held;
   void release(Storage* storage) noexcept override;
   Result<void> look(int64_t bytes, std::string_view holder) const;
@@ -122,6 +127,7 @@ class LeasedAllocator final : public Allocator, private StorageOwner {
   const Device device_;
   const Look look_;
   const int64_t step_bytes_;
+  std::atomic<bool> is_cancelled_{false};
 };
 
 }  // namespace hearth::governor

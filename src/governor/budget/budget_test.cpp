@@ -96,6 +96,15 @@ TEST(LeasedAllocator, MemoryIsResidentWhenItIsHandedOut) {
   EXPECT_NEAR(static_cast<double>(grown), static_cast<double>(budget.leased_bytes()), 8.0 * MiB);
 }
 
+TEST(LeasedAllocator, GrowthIsGivenUpInTheMiddleOfIt) {
+  Budget budget("host", GiB);
+  LeasedAllocator memory(budget, {DeviceKind::kCpu});
+  memory.cancel_growth();
+  EXPECT_TRUE(memory.allocate(MiB, "an image"));
+  EXPECT_EQ(memory.allocate(200 * MiB, "weights large").error().code(), Code::kCancelled);
+  EXPECT_EQ(budget.leased_bytes(), 0);
+}
+
 TEST(LeasedAllocator, LooksBetweenStepsAndGivesEverythingBackWhenRefused) {
   Budget budget("host", GiB);
   std::vector<int64_t> asked;
