@@ -90,7 +90,8 @@ def test_without_a_model_or_a_seed_there_is_a_picture_and_the_same_seed_gives_th
 
 def test_every_processor_draws_the_same(tmp_path):
     """As tools/picture_once.py asks of the emulated ARM program, to the same kept picture."""
-    asked = ["--expected", ROOT / "tests/golden/builtin_picture.png", "--junit", tmp_path / "report.xml", "--", program()]
+    golden = ROOT / "tests/golden/builtin_picture.png"
+    asked = ["--expected", golden, "--junit", tmp_path / "report.xml", "--", program()]
     assert picture_once.main([str(word) for word in asked]) == 0, (tmp_path / "report.xml").read_text()
 
 

@@ -102,7 +102,7 @@ def test_object_info(server):
         assert server.get(f"/api/object_info/{name}") == {name: about}
     sampler = info["KSampler"]["input"]["required"]
     assert sampler["seed"][1]["max"] == 18446744073709551615 and sampler["sampler_name"][0][0] == "euler"
-    assert info["CheckpointLoaderSimple"]["input"]["required"]["ckpt_name"][0] == [CHECKPOINT]
+    assert info["CheckpointLoaderSimple"]["input"]["required"]["ckpt_name"][0] == [CHECKPOINT, "sprite.safetensors"]
 
 
 def test_userdata_with_encoded_slashes_and_embeddings(server):
