@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "bench_disk.h"
+#include "bench_numbers.h"
 #include "bench_picture.h"
 #include "commands.h"
 #include "core/base/log.h"
@@ -31,17 +32,6 @@ struct BenchOptions {
 Flags thread_flags(const BenchOptions& options) {
   if (!options.threads) return {};
   return {{"llm.threads", std::to_string(*options.threads)}};
-}
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
-}
-
-Value list_of(const std::vector<double>& values) {
-  Value list = Value::list();
-  for (double value : values) list.push(value);
-  return list;
 }
 
 // Four digits, and never an exponent for the figures people compare.

@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "bench_numbers.h"
 #include "core/base/files.h"
 #include "core/base/log.h"
 #include "core/base/units.h"
@@ -34,17 +35,6 @@ struct Seconds {
   double text = 0, denoise = 0, decode = 0;
   double total() const { return text + denoise + decode; }
 };
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
-}
-
-Value list_of(const std::vector<double>& values) {
-  Value list = Value::list();
-  for (double value : values) list.push(value);
-  return list;
-}
 
 // The token ids of the first chunk, as one encoder reads them.
 Value ids_of(const std::string& prompt, int32_t pad) {

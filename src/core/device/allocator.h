@@ -17,6 +17,11 @@ class Allocator {
   /// Bytes aligned to 4096, zeroed on the CPU, uninitialised on CUDA, absent on Meta. kNoMemory with numbers when
   /// there is no room. `holder` says who holds them in reports ("weights smollm2", "kv smollm2").
   virtual Result<StorageRef> allocate(int64_t bytes, std::string_view holder) = 0;
+  /// The same for bytes that are filled slowly: their pages are taken as they come, with Storage::take_pages() before
+  /// each part is written.
+  virtual Result<StorageRef> allocate_untouched(int64_t bytes, std::string_view holder) {
+    return allocate(bytes, holder);
+  }
 
   /// Accounts for bytes a driver or library took unasked, for as long as the reference lives; gives no memory.
   virtual Result<StorageRef> book(int64_t bytes, std::string_view holder) = 0;

@@ -18,8 +18,8 @@ void pause_cpu() {
 #endif
 }
 
-// generation_ says who may work on what: how many workers are inside, whether more may come in, and above that which
-// piece of work it is.
+// The gate says who may work on what: how many workers are inside, whether more may come in, and above that which piece
+// of work it is.
 constexpr uint64_t kInside = (1 << 15) - 1, kClosed = 1 << 15, kGeneration = 1 << 16;
 
 // Into the work that goes on, unless it is the one `seen` already; false when there is none.
@@ -99,12 +99,12 @@ void ThreadPool::run(const Work& work) {
   for (int64_t from = 0; from < work.n;) {
     work_ = &work;
     next_.store(from, std::memory_order_relaxed);
-    const uint64_t last = generation_.load(std::memory_order_relaxed) / kGeneration;
-    generation_.store((last + 1) * kGeneration, std::memory_order_seq_cst);
+    const uint64_t last = gate_.load(std::memory_order_relaxed) / kGeneration;
+    gate_.store((last + 1) * kGeneration, std::memory_order_seq_cst);
     if (holds_.load(std::memory_order_relaxed) == 0) wake();
     from = take_chunks_until_due();
-    generation_.fetch_or(kClosed, std::memory_order_acq_rel);
-    spin_until([this] { return (generation_.load(std::memory_order_acquire) & kInside) == 0; });
+    gate_.fetch_or(kClosed, std::memory_order_acq_rel);
+    spin_until([this] { return (gate_.load(std::memory_order_acquire) & kInside) == 0; });
     if (from < work.n) interlude_->run();
   }
 }
@@ -126,7 +126,7 @@ void ThreadPool::worker(int64_t number) {
   uint64_t seen = 0;
   for (;;) {
     auto has_work = [&] {
-      const uint64_t gate = generation_.load(std::memory_order_acquire);
+      const uint64_t gate = gate_.load(std::memory_order_acquire);
       return ((gate & kClosed) == 0 && gate / kGeneration != seen) || stop_;
     };
     if (!has_work()) {
@@ -145,9 +145,9 @@ void ThreadPool::worker(int64_t number) {
       continue;
     }
     if (stop_) return;
-    if (!enter(generation_, seen)) continue;
+    if (!enter(gate_, seen)) continue;
     take_chunks(number);
-    generation_.fetch_sub(1, std::memory_order_release);
+    gate_.fetch_sub(1, std::memory_order_release);
   }
 }
 

@@ -90,9 +90,8 @@ class ThreadPool {
   std::vector<std::thread> workers_;
   Interlude* interlude_ = nullptr;
   const Work* work_ = nullptr;
-  alignas(64) std::atomic<uint64_t> generation_{0};
+  alignas(64) std::atomic<uint64_t> gate_{0};  // which work goes on, and how many workers are in it
   alignas(64) std::atomic<int64_t> next_{0};
-  alignas(64) std::atomic<int> running_{0};
   alignas(64) std::atomic<int> holds_{0};
   std::atomic<bool> stop_{false};
   std::mutex mutex_;

@@ -1,9 +1,13 @@
 // ThreadPool: every index once, from any number of threads, held or not; workers of tasks never meet; an interlude runs
-// alone, may use the pool, and what it interrupts goes on where it was.
+// alone, may use the pool, and what it interrupts goes on where it was; an op ends without a worker that has no core.
 #include "core/device/thread_pool.h"
 
 #include <gtest/gtest.h>
+#include <pthread.h>
+#include <signal.h>
+#include <unistd.h>
 
+#include <array>
 #include <memory>
 #include <vector>
 
@@ -88,6 +92,66 @@ TEST(ThreadPool, AnInterludeHasThePoolBetweenChunks) {
     EXPECT_GT(interlude.runs, 0);
     EXPECT_EQ(pool.set_interlude(nullptr), &interlude);
   }
+}
+
+// Takes a thread off its core wherever it is: the handler of a signal holds it there until the end of this object.
+class WithoutCore {
+ public:
+  explicit WithoutCore(pthread_t thread) {
+    EXPECT_EQ(pipe(held_.data()), 0);
+    is_held_ = false;
+    struct sigaction action = {};
+    action.sa_handler = [](int) {
+      is_held_ = true;
+      char byte;
+      [[maybe_unused]] ssize_t size = read(held_[0], &byte, 1);
+      is_held_ = false;
+    };
+    sigaction(SIGUSR2, &action, &before_);
+    pthread_kill(thread, SIGUSR2);
+    while (!is_held_) std::this_thread::yield();
+  }
+  ~WithoutCore() {
+    close(held_[1]);
+    while (is_held_) std::this_thread::yield();
+    close(held_[0]);
+    sigaction(SIGUSR2, &before_, nullptr);
+  }
+
+ private:
+  static inline std::array<int, 2> held_;
+  static inline std::atomic<bool> is_held_;
+  struct sigaction before_ = {};
+};
+
+TEST(ThreadPool, AnOpEndsWithoutAWorkerThatHasNoCore) {
+#if defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "the thread sanitizer delivers a signal only at a system call, and a worker that spins makes none";
+#endif
+  ThreadPool pool(2);
+  ThreadPool::Hold hold(pool);  // so that the worker spins and owns no lock
+  std::atomic<int> met{0};
+  std::array<pthread_t, 2> threads;
+  pool.parallel_tasks(2, 2, [&](int64_t worker, int64_t) {
+    threads[static_cast<size_t>(worker)] = pthread_self();
+    ++met;
+    while (met < 2) std::this_thread::yield();
+  });
+
+  std::vector<int> seen(100);
+  {
+    WithoutCore stopped(threads[1]);
+    pool.parallel_for(100, 3, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) ++seen[static_cast<size_t>(i)];
+    });
+  }
+  EXPECT_EQ(seen, std::vector<int>(100, 1));
+  met = 0;
+  pool.parallel_tasks(2, 2, [&](int64_t, int64_t) {
+    ++met;
+    while (met < 2) std::this_thread::yield();
+  });
+  EXPECT_EQ(met, 2) << "and the worker is there again when it has its core back";
 }
 
 }  // namespace

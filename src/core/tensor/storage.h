@@ -15,6 +15,9 @@ class Storage;
 class StorageOwner {
  public:
   virtual void release(Storage* storage) noexcept = 0;
+  /// Before the first write to these bytes of a Storage that was handed out without its pages. Any threads, on bytes of
+  /// their own. Throws Error{kNoMemory} when the machine cannot give them any more.
+  virtual void take_pages(Storage&, int64_t /*offset*/, int64_t /*bytes*/) {}
 
  protected:
   ~StorageOwner() = default;
@@ -30,6 +33,7 @@ class Storage {
   std::byte* data() const { return data_; }  // null on Meta
   int64_t bytes() const { return bytes_; }
   int64_t offset() const { return offset_; }  // place within the owner, where that means something
+  void take_pages(int64_t offset, int64_t bytes) { owner_->take_pages(*this, offset, bytes); }
 
   void reset(StorageOwner* owner, std::byte* data, int64_t bytes, int64_t offset) {
     owner_ = owner;

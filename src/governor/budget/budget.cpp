@@ -89,13 +89,42 @@ int64_t host_budget_bytes(const machine::HostMemory& memory, const HostLimits& l
   return limits.configured_bytes > 0 ? std::min(limits.configured_bytes, most) : most;
 }
 
+namespace {
+
+// The kernel zeroes every whole page of [from, to) once; those at the ends come with what is written to them.
+bool populate(std::byte* data, int64_t from, int64_t to) {
+  constexpr int64_t kPage = 4096;
+  const int64_t begin = round_up(from, kPage), end = to / kPage * kPage;
+  if (begin >= end || ::madvise(data + begin, static_cast<size_t>(end - begin), MADV_POPULATE_WRITE) == 0) return true;
+  if (errno != EINVAL) return false;
+  // A kernel older than 5.14.
+  for (int64_t at = begin; at < end; at += kPage) *const_cast<volatile std::byte*>(data + at) = std::byte{0};
+  return true;
+}
+
+}  // namespace
+
 // The Storage first, so that release() finds its lease.
 struct LeasedAllocator::Held : Storage {
   using Storage::Storage;
   Lease lease;
+  std::string holder;
+  std::atomic<int64_t> touched{0};  // bytes whose pages are taken
 };
 
 Result<StorageRef> LeasedAllocator::allocate(int64_t bytes, std::string_view holder) {
+  Result<StorageRef> storage = allocate_untouched(bytes, holder);
+  if (!storage) return storage;
+  try {
+    const int64_t piece = std::min(kPieceBytes, step_bytes_);
+    for (int64_t done = 0; done < bytes; done += piece) (*storage)->take_pages(done, std::min(bytes - done, piece));
+  } catch (const Error& refusal) {
+    return Unexpected(refusal);
+  }
+  return storage;
+}
+
+Result<StorageRef> LeasedAllocator::allocate_untouched(int64_t bytes, std::string_view holder) {
   const int64_t whole = allocation_bytes(device_, bytes);
   Result<Lease> lease = budget_.take(whole, holder);
   if (!lease) return Unexpected(lease.error());
@@ -103,14 +132,9 @@ Result<StorageRef> LeasedAllocator::allocate(int64_t bytes, std::string_view hol
   if (Result<void> may = look(whole, holder); !may) return Unexpected(may.error());
   Result<std::byte*> data = raw_allocate(device_, bytes);
   if (!data) return Unexpected(data.error());
-  if (device_.kind == DeviceKind::kCpu) {
-    if (Result<void> taken = take_pages(*data, bytes, holder); !taken) {
-      raw_free(device_, *data, bytes);
-      return Unexpected(taken.error());
-    }
-  }
   auto* held = new Held(this, *data, bytes);
   held->lease = std::move(*lease);
+  held->holder = holder;
   return StorageRef(held);
 }
 
@@ -123,26 +147,19 @@ Result<void> LeasedAllocator::look(int64_t bytes, std::string_view holder) const
   return unexpected(to_error(refusal));
 }
 
-// Each page is written to once, by the kernel where it can; the host then has it no more.
-Result<void> LeasedAllocator::take_pages(std::byte* data, int64_t bytes, std::string_view holder) const {
-  constexpr int64_t kPage = 4096;
-  for (int64_t done = 0; done < bytes;) {
-    if (done > 0 && is_cancelled_) return unexpected(Code::kCancelled, fmt::format("{}: given up", holder));
-    if (done > 0 && done % step_bytes_ == 0) {
-      if (Result<void> may = look(bytes - done, holder); !may) return may;
-    }
-    const int64_t step = std::min({bytes - done, step_bytes_, kPieceBytes});
-    if (::madvise(data + done, static_cast<size_t>(round_up(step, kPage)), MADV_POPULATE_WRITE) != 0) {
-      if (errno != EINVAL) {
-        return unexpected(Code::kNoMemory, fmt::format("{}: the system gave {} of {}", holder, format_bytes(done),
-                                                       format_bytes(bytes)));
-      }
-      // A kernel older than 5.14.
-      for (int64_t at = 0; at < step; at += kPage) *const_cast<volatile std::byte*>(data + done + at) = std::byte{0};
-    }
-    done += step;
+// A look before each step's first byte but the very first, which had one when the lease was taken.
+void LeasedAllocator::take_pages(Storage& storage, int64_t offset, int64_t bytes) {
+  if (device_.kind != DeviceKind::kCpu) return;
+  auto& held = static_cast<Held&>(storage);
+  const int64_t before = held.touched.fetch_add(bytes), after = before + bytes;
+  if (before > 0 && is_cancelled_) throw Error(Code::kCancelled, held.holder + ": given up");
+  if (before > 0 && (before - 1) / step_bytes_ != (after - 1) / step_bytes_) {
+    look(std::max<int64_t>(held.bytes() - before, 0), held.holder).value();
   }
-  return {};
+  if (!populate(held.data(), offset, offset + bytes)) {
+    throw Error(Code::kNoMemory, fmt::format("{}: the system gave {} of {}", held.holder, format_bytes(before),
+                                             format_bytes(held.bytes())));
+  }
 }
 
 Result<StorageRef> LeasedAllocator::book(int64_t bytes, std::string_view holder) {

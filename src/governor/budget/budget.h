@@ -97,9 +97,9 @@ struct HostLimits {
 int64_t host_budget_bytes(const machine::HostMemory& memory, const HostLimits& limits);
 
 /// An Allocator that takes a lease before it allocates; what the rest of the program uses for lasting memory. Host
-/// memory is really there when it is handed out: its pages are taken in steps, with a look at the machine before each,
-/// so that leases and resident memory agree and a step that would hurt the machine is refused. Must outlive the Storage
-/// it hands out.
+/// memory is really there when it is handed out, or, untouched, when it is filled: its pages are taken in steps, with a
+/// look at the machine before each, so that leases and resident memory agree and a step that would hurt the machine is
+/// refused. Must outlive the Storage it hands out.
 class LeasedAllocator final : public Allocator, private StorageOwner {
  public:
   /// May that many bytes more be taken from the machine at once? Any thread.
@@ -111,6 +111,7 @@ class LeasedAllocator final : public Allocator, private StorageOwner {
       : budget_(budget), device_(device), look_(std::move(look)), step_bytes_(step_bytes) {}
   Device device() const override { return device_; }
   Result<StorageRef> allocate(int64_t bytes, std::string_view holder) override;
+  Result<StorageRef> allocate_untouched(int64_t bytes, std::string_view holder) override;
   Result<StorageRef> book(int64_t bytes, std::string_view holder) override;
   Budget& budget() { return budget_; }
   /// The program is about to end: what is being taken is given back within a moment, whatever its size, with
@@ -121,8 +122,8 @@ class LeasedAllocator final : public Allocator, private StorageOwner {
   static constexpr int64_t kPieceBytes = int64_t{64} << 20;
   struct Held;
   void release(Storage* storage) noexcept override;
+  void take_pages(Storage& storage, int64_t offset, int64_t bytes) override;
   Result<void> look(int64_t bytes, std::string_view holder) const;
-  Result<void> take_pages(std::byte* data, int64_t bytes, std::string_view holder) const;
   Budget& budget_;
   const Device device_;
   const Look look_;

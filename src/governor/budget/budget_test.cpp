@@ -125,6 +125,35 @@ TEST(LeasedAllocator, LooksBetweenStepsAndGivesEverythingBackWhenRefused) {
   EXPECT_LT(machine::read_process_memory().anonymous_bytes - before, 16 * MiB);
 }
 
+TEST(LeasedAllocator, UntouchedMemoryIsLeasedAtOnceAndResidentAsItIsFilled) {
+  Budget budget("host", GiB);
+  std::vector<int64_t> asked;
+  const LeasedAllocator::Look look = [&](int64_t bytes) -> Result<void> {
+    asked.push_back(bytes);
+    if (asked.size() == 4) return unexpected(Code::kNoMemory, "the host has 1.0 GiB left");
+    return {};
+  };
+  LeasedAllocator memory(budget, {DeviceKind::kCpu}, look, 32 * MiB);
+  const int64_t before = machine::read_process_memory().anonymous_bytes;
+  const auto grown = [&] { return machine::read_process_memory().anonymous_bytes - before; };
+  StorageRef held = *memory.allocate_untouched(128 * MiB, "weights large");
+  EXPECT_EQ(budget.leased_bytes(), 128 * MiB);
+  EXPECT_LT(grown(), 8 * MiB);
+
+  std::fill_n(held->data() + 16 * MiB, 100, std::byte{7});
+  held->take_pages(16 * MiB, 24 * MiB);
+  EXPECT_EQ(held->data()[16 * MiB + 99], std::byte{7}) << "what is there stays";
+  EXPECT_NEAR(static_cast<double>(grown()), 24.0 * MiB, 8.0 * MiB);
+  held->take_pages(40 * MiB + 100, 24 * MiB);
+  held->take_pages(64 * MiB + 100, 20 * MiB);
+  EXPECT_EQ(asked, (std::vector<int64_t>{128 * MiB, 104 * MiB, 80 * MiB}));
+  EXPECT_THROW(held->take_pages(90 * MiB, 32 * MiB), Error);
+  EXPECT_EQ(budget.leased_bytes(), 128 * MiB) << "whoever fills it gives it back";
+  held = {};
+  EXPECT_EQ(budget.leased_bytes(), 0);
+  EXPECT_LT(grown(), 8 * MiB);
+}
+
 TEST(HostBudget, IsTheSmallestOfItsLimits) {
   machine::HostMemory memory;
   memory.total_bytes = 128 * GiB;

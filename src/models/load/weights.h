@@ -76,11 +76,12 @@ class Weights {
 
   /// Exact bytes of everything bound so far, alignment included; what a base lends counts nothing.
   int64_t bytes() const { return next_; }
-  /// What load() takes beside them while it runs.
-  int64_t ring_bytes() const;
+  /// Has load()'s ring leased, a smaller and slower one where the pool has no room for the whole. Throws
+  /// Error{kNoMemory} when even the smallest does not fit.
+  void lease_ring(Allocator& memory, std::string_view holder);
   /// Handles on everything bound so far.
   const BoundWeights& bound() const { return bound_; }
-  /// Reads everything bound, past the page cache. Throws Error on a file that is short or changes meanwhile, a failed
+  /// Reads everything bound, past the page cache; an untouched slab's pages are taken meanwhile. Throws Error on a file that is short or changes meanwhile, a failed
   /// read, or kCancelled soon after `stop` is asked for, whatever the checkpoint's size; nothing else is left behind.
   void load(ThreadPool& pool, const std::function<void(const LoadProgress&)>& progress = {},
             const std::stop_token& stop = {});
@@ -101,6 +102,8 @@ class Weights {
   Tensor place(int64_t bytes);
   void add_jobs(std::string_view name, const Located& source, const Weight& weight, float plus);
   void check_files(const DirectReader& reader) const;
+  void take_pages(const Job& job) const;
+  int64_t stored_bytes() const;
   void store(const Job& job, std::span<const std::byte> stored) const;
   void store_vector(const Job& job, std::span<const std::byte> stored) const;
   void store_rows(const Job& job, std::span<const std::byte> rows) const;
@@ -118,6 +121,8 @@ class Weights {
   int64_t next_ = 0;
   BoundWeights bound_;
   std::vector<Job> jobs_;
+  ReadOptions ring_;
+  StorageRef ring_lease_;
 };
 
 }  // namespace hearth

@@ -98,10 +98,32 @@ void Weights::store(const Job& job, std::span<const std::byte> stored) const try
   throw e.within(job.source.tensor->name);
 }
 
-int64_t Weights::ring_bytes() const {
+// The rows of one job lie together: whole tiles are one run of bytes in every layout.
+void Weights::take_pages(const Job& job) const {
+  const Weight& w = job.weight;
+  int64_t begin = w.data.raw() - slab_->data(), bytes = w.bytes();
+  if (w.shape.rank() > 1) {
+    const int64_t columns = matrix_of(w)[1];
+    begin += packed_bytes(w.scheme, w.layout, {job.first_row, columns});
+    bytes = packed_bytes(w.scheme, w.layout, {job.n_rows, columns});
+  }
+  slab_->take_pages(begin, bytes);
+}
+
+int64_t Weights::stored_bytes() const {
   int64_t total = 0;
   for (const Job& job : jobs_) total += job.stored.bytes;
-  return read_options(total).ring_bytes();
+  return total;
+}
+
+void Weights::lease_ring(Allocator& memory, std::string_view holder) {
+  constexpr int kLeastDepth = 2;
+  for (ring_ = read_options(stored_bytes());; ring_.depth /= 2) {
+    Result<StorageRef> lease = memory.book(ring_.ring_bytes(), holder);
+    if (!lease && ring_.depth > kLeastDepth) continue;
+    ring_lease_ = std::move(lease).value();
+    return;
+  }
 }
 
 // A file that was cut short, or is another than the one whose header was read, is refused before anything is read.
@@ -126,15 +148,13 @@ void Weights::load(ThreadPool& pool, const std::function<void(const LoadProgress
                    const std::stop_token& stop) {
   check(device_.kind != DeviceKind::kMeta, "a sizing pass has nothing to load");
   LoadProgress state;
+  state.total_bytes = stored_bytes();
   std::vector<Extent> pieces, extents;
-  for (const Job& job : jobs_) {
-    state.total_bytes += job.stored.bytes;
-    pieces.push_back(job.stored);
-  }
-  const ReadOptions options = read_options(state.total_bytes);
-  DirectReader reader(source_->file().paths, options);
+  for (const Job& job : jobs_) pieces.push_back(job.stored);
+  if (!ring_lease_) ring_ = read_options(state.total_bytes);
+  DirectReader reader(source_->file().paths, ring_);
   check_files(reader);
-  const ReadPlan plan = plan_reads(pieces, options.block_bytes, kGap);
+  const ReadPlan plan = plan_reads(pieces, ring_.block_bytes, kGap);
   for (const ReadPlan::Read& read : plan.reads) extents.push_back(read.extent);
 
   const auto start = std::chrono::steady_clock::now();
@@ -144,6 +164,7 @@ void Weights::load(ThreadPool& pool, const std::function<void(const LoadProgress
     for (int64_t i = read.first; i < read.first + read.n; ++i) {
       if (stop.stop_requested()) throw Error(Code::kCancelled, "loading was stopped");
       const Job& job = jobs_[plan.pieces[i]];
+      take_pages(job);
       store(job, bytes.subspan(static_cast<size_t>(job.stored.offset - read.extent.offset),
                                static_cast<size_t>(job.stored.bytes)));
       std::lock_guard lock(mutex);
@@ -154,6 +175,7 @@ void Weights::load(ThreadPool& pool, const std::function<void(const LoadProgress
   };
   reader.read(extents, pool, use, stop);
   jobs_.clear();
+  ring_lease_ = {};
 }
 
 }  // namespace hearth

@@ -7,9 +7,12 @@
 #include <cstring>
 #include <filesystem>
 #include <functional>
+#include <limits>
+#include <mutex>
 #include <span>
 #include <stop_token>
 
+#include "core/base/units.h"
 #include "core/testing/temp_folder.h"
 #include "models/lm/language_model.h"
 #include "models/load/names.h"
@@ -194,6 +197,78 @@ TEST(Weights, GiveUpBetweenTensorsWhenStopped) {
     EXPECT_EQ(e.code(), Code::kCancelled);
   }
   EXPECT_EQ(loaded, 2);
+}
+
+// Hands out memory without its pages, remembers which were asked for, and has `room` bytes to book.
+class UntouchedMemory final : public Allocator, private StorageOwner {
+ public:
+  Device device() const override { return {}; }
+  Result<StorageRef> allocate(int64_t bytes, std::string_view) override {
+    return StorageRef(new Storage(this, *raw_allocate({}, bytes), bytes));
+  }
+  Result<StorageRef> book(int64_t bytes, std::string_view) override {
+    if (bytes > room) return unexpected(Code::kNoMemory, "no room");
+    booked = bytes;
+    return StorageRef(new Storage(this, nullptr, 0));
+  }
+  int64_t room = 0, booked = 0, taken = 0;
+  int64_t refuse_after = std::numeric_limits<int64_t>::max();
+
+ private:
+  void take_pages(Storage& storage, int64_t offset, int64_t bytes) override {
+    EXPECT_TRUE(offset >= 0 && bytes > 0 && offset + bytes <= storage.bytes());
+    EXPECT_TRUE(std::all_of(storage.data() + offset, storage.data() + offset + bytes,
+                            [](std::byte b) { return b == std::byte{0}; })) << "pages come before what is in them";
+    std::lock_guard lock(mutex_);
+    taken += bytes;
+    if (taken > refuse_after) throw Error(Code::kNoMemory, "the machine has none left");
+  }
+  void release(Storage* storage) noexcept override {
+    raw_free({}, storage->data(), storage->bytes());
+    delete storage;
+  }
+  std::mutex mutex_;
+};
+
+TEST(Weights, TakeThePagesOfASlabAsTheyComeIn) {
+  const Checkpoint checkpoint = Checkpoint::open(tiny_path("llama.gguf"));
+  Weights sizing(checkpoint, cpu_caps(1));
+  std::unique_ptr<LanguageModel> sized = bind_language_model(sizing);
+  UntouchedMemory memory;
+  ThreadPool pool{2};
+  for (bool has_enough : {true, false}) {
+    memory.taken = 0;
+    if (!has_enough) memory.refuse_after = sizing.bytes() / 2;
+    Weights weights(checkpoint, cpu_caps(1), Device{}, *memory.allocate_untouched(sizing.bytes(), "weights"));
+    std::unique_ptr<LanguageModel> model = bind_language_model(weights);
+    if (has_enough) {
+      weights.load(pool);
+      // All but what alignment leaves between weights, and the few values that binding computes.
+      EXPECT_GT(memory.taken, sizing.bytes() * 9 / 10);
+    } else {
+      EXPECT_EQ(error_of([&] { weights.load(pool); }), "the machine has none left");
+    }
+  }
+}
+
+TEST(Weights, LeaseARingThatFits) {
+  const Checkpoint checkpoint = Checkpoint::open(tiny_path("llama.gguf"));
+  Weights sizing(checkpoint, cpu_caps(1));
+  std::unique_ptr<LanguageModel> sized = bind_language_model(sizing);
+  UntouchedMemory memory;
+  Weights weights(checkpoint, cpu_caps(1), Device{}, *memory.allocate_untouched(sizing.bytes(), "weights"));
+  std::unique_ptr<LanguageModel> model = bind_language_model(weights);
+  memory.room = 64 * MiB;
+  weights.lease_ring(memory, "loading");
+  EXPECT_EQ(memory.booked, 32 * (MiB + 8 * KiB));
+  memory.room = 5 * MiB;
+  weights.lease_ring(memory, "loading");
+  EXPECT_EQ(memory.booked, 4 * (MiB + 8 * KiB));
+  memory.room = 2 * MiB;
+  EXPECT_EQ(error_of([&] { weights.lease_ring(memory, "loading"); }), "no room");
+  ThreadPool pool{2};
+  weights.load(pool);
+  EXPECT_GT(memory.taken, 0);
 }
 
 TEST(Names, FollowTheArchitecture) {

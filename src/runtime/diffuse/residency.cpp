@@ -42,6 +42,10 @@ StorageRef Residency::allocate(int64_t bytes, std::string_view holder) {
   return with_room(bytes, holder, [&] { return memory_.allocate(bytes, holder); });
 }
 
+StorageRef Residency::allocate_untouched(int64_t bytes, std::string_view holder) {
+  return with_room(bytes, holder, [&] { return memory_.allocate_untouched(bytes, holder); });
+}
+
 StorageRef Residency::book(int64_t bytes, std::string_view holder) {
   return with_room(bytes, holder, [&] { return memory_.book(bytes, holder); });
 }

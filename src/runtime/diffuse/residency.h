@@ -36,9 +36,14 @@ class Residency final : public governor::Resider {
 
   /// A lease, for which idle parts leave if need be. Throws kNoMemory with numbers when there is no room still.
   StorageRef allocate(int64_t bytes, std::string_view holder);
+  /// The same without its pages yet: Allocator::allocate_untouched().
+  StorageRef allocate_untouched(int64_t bytes, std::string_view holder);
   /// The right to hold that many bytes elsewhere, in vectors of host code, for as long as the reference lives.
   StorageRef book(int64_t bytes, std::string_view holder);
   Tensor tensor(DType dtype, Shape shape, std::string_view holder);
+
+  /// For what nothing should leave.
+  Allocator& allocator() { return memory_; }
 
   std::vector<governor::Resident> residents() const override;
   bool evict(const std::string& key) override;

@@ -54,6 +54,7 @@ std::unique_ptr<LoadedModel> LoadedModel::load(const LoadOptions& options, Execu
 
   Weights weights(checkpoint, executor.caps(), executor.device(), loaded->slab_, options.decodes_weights);
   loaded->model_ = bind_language_model(weights);
+  weights.lease_ring(memory, "loading " + options.name);
   executor.run_on_pool([&](ThreadPool& pool) { weights.load(pool, progress, stop); }).value();
   return loaded;
 }
@@ -119,7 +120,7 @@ void LoadedModel::take_memory(const LanguageModel& sized, Allocator& memory) {
   memory_ = &memory;
   // The whole of it first, so that a refusal is about the model and nothing is begun in vain.
   memory.book(sizes_.total_bytes(), "model " + name()).value();
-  slab_ = memory.allocate(sizes_.weights_bytes, "weights " + name()).value();
+  slab_ = memory.allocate_untouched(sizes_.weights_bytes, "weights " + name()).value();
   state_ = make_state(sized.state_spec(), limits_, options_.state_dtype,
                       memory.allocate(sizes_.state_bytes, "state " + name()).value());
   lane_ = std::make_unique<Lane>(name(), memory.device(),
