@@ -1,46 +1,29 @@
 #include "formats/direct/direct_reader.h"
 
 #include <fcntl.h>
-#include <sys/mman.h>
 
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <condition_variable>
-#include <cstdlib>
 #include <cstring>
 #include <mutex>
-#include <new>
 #include <optional>
 #include <utility>
 
 #include <fmt/format.h>
 
 #include "core/base/check.h"
+#include "formats/direct/read_buffer.h"
 
 namespace hearth {
 namespace {
 
 constexpr const char* kCancelled = "loading was cancelled";
-constexpr int64_t kAlign = 4096;  // of offsets, sizes and addresses; no disk asks for more
-constexpr int64_t kHugePage = 2 << 20;
-static_assert(ReadOptions::kSlack == 2 * kAlign);  // an extent begins and ends anywhere in its first and last 4 KiB
+static_assert(ReadOptions::kSlack == 2 * kReadAlignment);  // an extent begins and ends anywhere in its end blocks
 
-int64_t aligned_down(int64_t n) { return n & ~(kAlign - 1); }
-int64_t aligned_up(int64_t n) { return aligned_down(n + kAlign - 1); }
-
-struct FreeDeleter {
-  void operator()(std::byte* memory) const { std::free(memory); }
-};
-using AlignedBytes = std::unique_ptr<std::byte[], FreeDeleter>;
-
-AlignedBytes aligned_bytes(int64_t bytes) {
-  void* memory = std::aligned_alloc(kAlign, static_cast<size_t>(aligned_up(bytes)));
-  if (!memory) throw Error(Code::kNoMemory, fmt::format("no {} bytes for reading", bytes));
-  // The kernel takes and lets go of pages for every read: fewer large ones cost less.
-  if (bytes >= kHugePage) ::madvise(memory, static_cast<size_t>(aligned_up(bytes)), MADV_HUGEPAGE);
-  return AlignedBytes(static_cast<std::byte*>(memory));
-}
+int64_t aligned_down(int64_t n) { return n & ~(kReadAlignment - 1); }
+int64_t aligned_up(int64_t n) { return aligned_down(n + kReadAlignment - 1); }
 
 Error read_failure(const std::string& path, int number) {
   return Error(Code::kIo, fmt::format("{}: cannot read: {}", path, std::strerror(number)));
@@ -75,7 +58,7 @@ struct DirectReader::OpenFile {
 // One extent under way, in a slot of the ring or, when it is longer, in memory of its own. It is read in blocks.
 struct DirectReader::Buffer {
   std::byte* ring_slot = nullptr;
-  AlignedBytes own;
+  ReadBuffer own;
   int64_t extent = -1;
   int64_t first = 0;          // offset in the file of the first byte held: aligned
   int64_t got = 0;            // bytes from `first` on that are there
@@ -90,7 +73,7 @@ struct DirectReader::Run {
       ReadQueue& queue, const std::stop_token& stop)
       : files(files), options(options), extents(extents), queue(queue), stop(stop),
         buffers(static_cast<size_t>(options.depth)) {
-    ring = aligned_bytes(options.ring_bytes());
+    ring = make_read_buffer(options.ring_bytes());
     for (int i = 0; i < options.depth; ++i) {
       buffers[i].ring_slot = ring.get() + i * (options.block_bytes + ReadOptions::kSlack);
       idle.push_back(i);
@@ -118,7 +101,7 @@ struct DirectReader::Run {
       buffer.first = aligned_down(extent.offset);
       buffer.got = 0;
       buffer.wanted = extent.offset + extent.bytes - buffer.first;
-      buffer.own = own_bytes > 0 ? aligned_bytes(own_bytes) : nullptr;
+      buffer.own = own_bytes > 0 ? make_read_buffer(own_bytes) : nullptr;
       submit(slot);
       std::lock_guard lock(mutex);
       ++unclaimed;
@@ -215,7 +198,7 @@ struct DirectReader::Run {
   std::span<const Extent> extents;
   ReadQueue& queue;
   const std::stop_token& stop;
-  AlignedBytes ring;
+  ReadBuffer ring;
   std::vector<Buffer> buffers;
   std::mutex mutex;
   std::condition_variable has_changed;
@@ -228,7 +211,7 @@ struct DirectReader::Run {
 };
 
 DirectReader::DirectReader(std::vector<std::string> paths, ReadOptions options) : options_(options) {
-  check(options_.block_bytes % kAlign == 0 && options_.block_bytes > 0 && options_.depth > 0,
+  check(options_.block_bytes % kReadAlignment == 0 && options_.block_bytes > 0 && options_.depth > 0,
         "a ring has whole blocks");
   for (std::string& path : paths) files_.emplace_back(std::move(path), options_.is_direct);
 }

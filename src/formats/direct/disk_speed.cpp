@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
-#include <cstdlib>
 #include <cstring>
 #include <vector>
 
@@ -15,11 +14,10 @@
 
 #include "core/base/check.h"
 #include "core/base/error.h"
+#include "formats/direct/read_buffer.h"
 
 namespace hearth {
 namespace {
-
-constexpr size_t kAlign = 4096;
 
 [[noreturn]] void fail(const std::string& path, int number) {
   throw Error(Code::kIo, fmt::format("{}: cannot read: {}", path, std::strerror(number)));
@@ -37,16 +35,11 @@ int64_t size_of(const Descriptor& file, const std::string& path) {
   return state.st_size;
 }
 
-struct Freed {
-  void operator()(std::byte* memory) const { std::free(memory); }
-};
-
-std::unique_ptr<std::byte, Freed> buffer_of(int64_t bytes) {
-  check(bytes > 0 && bytes % static_cast<int64_t>(kAlign) == 0, "blocks are whole pages");
-  auto* memory = static_cast<std::byte*>(std::aligned_alloc(kAlign, static_cast<size_t>(bytes)));
-  if (!memory) throw Error(Code::kNoMemory, fmt::format("no {} bytes for reading", bytes));
-  std::memset(memory, 1, static_cast<size_t>(bytes));  // there before the clock starts
-  return std::unique_ptr<std::byte, Freed>(memory);
+ReadBuffer buffer_of(int64_t bytes) {
+  check(bytes > 0 && bytes % kReadAlignment == 0, "blocks are whole pages");
+  ReadBuffer memory = make_read_buffer(bytes);
+  std::memset(memory.get(), 1, static_cast<size_t>(bytes));  // there before the clock starts
+  return memory;
 }
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
