@@ -69,13 +69,14 @@ struct DirectReader::Buffer {
 
 // The work of one read() call.
 struct DirectReader::Run {
-  Run(const std::vector<OpenFile>& files, const ReadOptions& options, std::span<const Extent> extents,
-      ReadQueue& queue, const std::stop_token& stop)
+  Run(const std::vector<OpenFile>& files, const ReadOptions& options, std::span<std::byte> ring,
+      std::span<const Extent> extents, ReadQueue& queue, const std::stop_token& stop)
       : files(files), options(options), extents(extents), queue(queue), stop(stop),
         buffers(static_cast<size_t>(options.depth)) {
-    ring = make_read_buffer(options.ring_bytes());
+    if (std::ssize(ring) < options.ring_bytes()) own_ring = make_read_buffer(options.ring_bytes());
+    std::byte* slots = own_ring ? own_ring.get() : ring.data();
     for (int i = 0; i < options.depth; ++i) {
-      buffers[i].ring_slot = ring.get() + i * (options.block_bytes + ReadOptions::kSlack);
+      buffers[i].ring_slot = slots + i * (options.block_bytes + ReadOptions::kSlack);
       idle.push_back(i);
     }
   }
@@ -198,7 +199,7 @@ struct DirectReader::Run {
   std::span<const Extent> extents;
   ReadQueue& queue;
   const std::stop_token& stop;
-  ReadBuffer ring;
+  ReadBuffer own_ring;
   std::vector<Buffer> buffers;
   std::mutex mutex;
   std::condition_variable has_changed;
@@ -210,7 +211,17 @@ struct DirectReader::Run {
   std::optional<Error> failure;
 };
 
-DirectReader::DirectReader(std::vector<std::string> paths, ReadOptions options) : options_(options) {
+ReadOptions ReadOptions::within(int64_t bytes) const {
+  constexpr int kLeastDepth = 2;
+  ReadOptions smaller = *this;
+  smaller.depth = static_cast<int>(std::clamp<int64_t>(bytes / (block_bytes + kSlack), kLeastDepth, depth));
+  const int64_t share = aligned_down(bytes / smaller.depth) - kSlack;
+  smaller.block_bytes = std::clamp(share, kReadAlignment, block_bytes);
+  return smaller;
+}
+
+DirectReader::DirectReader(std::vector<std::string> paths, ReadOptions options, std::span<std::byte> ring)
+    : options_(options), ring_(ring) {
   check(options_.block_bytes % kReadAlignment == 0 && options_.block_bytes > 0 && options_.depth > 0,
         "a ring has whole blocks");
   for (std::string& path : paths) files_.emplace_back(std::move(path), options_.is_direct);
@@ -226,7 +237,7 @@ void DirectReader::read(std::span<const Extent> extents, ThreadPool& pool,
   std::unique_ptr<ReadQueue> queue = options_.uses_uring ? make_uring_queue(options_.depth) : nullptr;
   uses_uring_ = queue != nullptr;
   if (!queue) queue = make_threads_queue(options_.depth);
-  Run run(files_, options_, extents, *queue, stop);
+  Run run(files_, options_, ring_, extents, *queue, stop);
   try {
     run.start();
   } catch (const Error& e) {  // some reads may be under way: they are drained below

@@ -30,6 +30,8 @@ struct ReadOptions {
   /// Of the ring: depth blocks and what alignment adds to each.
   int64_t ring_bytes() const { return depth * (block_bytes + kSlack); }
   static constexpr int64_t kSlack = 8 << 10;
+  /// The same with a ring of at most `bytes`: fewer blocks, and smaller ones where not even two fit.
+  ReadOptions within(int64_t bytes) const;
 
   bool is_direct = true;          // past the page cache where the file system can
   bool uses_uring = true;         // where the kernel lets us
@@ -37,8 +39,9 @@ struct ReadOptions {
 
 class DirectReader {
  public:
+  /// `ring` is memory for it, aligned to 4096 bytes, borrowed for as long; empty or too small: the reader takes its own.
   /// Throws Error{kIo} naming a file that cannot be opened.
-  explicit DirectReader(std::vector<std::string> paths, ReadOptions options = {});
+  explicit DirectReader(std::vector<std::string> paths, ReadOptions options = {}, std::span<std::byte> ring = {});
   ~DirectReader();
 
   /// Calls use(i, bytes of extents[i]) once for every extent, on the pool's threads; the bytes are gone when it
@@ -60,6 +63,7 @@ class DirectReader {
   struct Run;
   std::vector<OpenFile> files_;
   ReadOptions options_;
+  std::span<std::byte> ring_;
   bool uses_uring_ = false;
 };
 

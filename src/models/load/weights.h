@@ -79,10 +79,13 @@ class Weights {
   /// Has load()'s ring leased, a smaller and slower one where the pool has no room for the whole. Throws
   /// Error{kNoMemory} when even the smallest does not fit.
   void lease_ring(Allocator& memory, std::string_view holder);
+  /// Has load() use `memory` for its ring, which nobody else does meanwhile; a smaller ring where it is small.
+  void lend_ring(std::span<std::byte> memory);
   /// Handles on everything bound so far.
   const BoundWeights& bound() const { return bound_; }
-  /// Reads everything bound, past the page cache; an untouched slab's pages are taken meanwhile. Throws Error on a file that is short or changes meanwhile, a failed
-  /// read, or kCancelled soon after `stop` is asked for, whatever the checkpoint's size; nothing else is left behind.
+  /// Reads everything bound, past the page cache; an untouched slab's pages are taken meanwhile. Throws Error on a file
+  /// that is short or changes meanwhile, a failed read, or kCancelled soon after `stop` is asked for, whatever the
+  /// checkpoint's size; nothing else is left behind.
   void load(ThreadPool& pool, const std::function<void(const LoadProgress&)>& progress = {},
             const std::stop_token& stop = {});
 
@@ -123,6 +126,7 @@ class Weights {
   std::vector<Job> jobs_;
   ReadOptions ring_;
   StorageRef ring_lease_;
+  std::span<std::byte> ring_memory_;
 };
 
 }  // namespace hearth

@@ -126,6 +126,11 @@ void Weights::lease_ring(Allocator& memory, std::string_view holder) {
   }
 }
 
+void Weights::lend_ring(std::span<std::byte> memory) {
+  ring_ = read_options(stored_bytes()).within(std::ssize(memory));
+  ring_memory_ = memory;
+}
+
 // A file that was cut short, or is another than the one whose header was read, is refused before anything is read.
 void Weights::check_files(const DirectReader& reader) const {
   const TensorFile& file = source_->file();
@@ -151,8 +156,8 @@ void Weights::load(ThreadPool& pool, const std::function<void(const LoadProgress
   state.total_bytes = stored_bytes();
   std::vector<Extent> pieces, extents;
   for (const Job& job : jobs_) pieces.push_back(job.stored);
-  if (!ring_lease_) ring_ = read_options(state.total_bytes);
-  DirectReader reader(source_->file().paths, ring_);
+  if (!ring_lease_ && ring_memory_.empty()) ring_ = read_options(state.total_bytes);
+  DirectReader reader(source_->file().paths, ring_, ring_memory_);
   check_files(reader);
   const ReadPlan plan = plan_reads(pieces, ring_.block_bytes, kGap);
   for (const ReadPlan::Read& read : plan.reads) extents.push_back(read.extent);

@@ -251,6 +251,28 @@ TEST(Weights, TakeThePagesOfASlabAsTheyComeIn) {
   }
 }
 
+TEST(Weights, ReadThroughMemoryThatIsLent) {
+  const Checkpoint checkpoint = Checkpoint::open(tiny_path("llama.gguf"));
+  Weights sizing(checkpoint, cpu_caps(1));
+  std::unique_ptr<LanguageModel> sized = bind_language_model(sizing);
+  RawAllocator memory{Device{}};
+  ThreadPool pool{2};
+  std::vector<std::byte> first;
+  for (int64_t lent : {64 * MiB, 3 * MiB, 100 * KiB, 30 * KiB, 5 * KiB}) {
+    SCOPED_TRACE(lent);
+    const StorageRef slab = *memory.allocate(sizing.bytes(), "weights"), ring = *memory.allocate(lent, "ring");
+    Weights weights(checkpoint, cpu_caps(1), Device{}, slab);
+    std::unique_ptr<LanguageModel> model = bind_language_model(weights);
+    weights.lend_ring({ring->data(), static_cast<size_t>(lent)});
+    weights.load(pool);
+    const std::vector<std::byte> loaded(slab->data(), slab->data() + sizing.bytes());
+    if (first.empty()) first = loaded;
+    EXPECT_TRUE(loaded == first);
+    const bool is_used = std::any_of(ring->data(), ring->data() + lent, [](std::byte b) { return b != std::byte{0}; });
+    EXPECT_EQ(is_used, lent >= 30 * KiB) << "what is too small is left alone";
+  }
+}
+
 TEST(Weights, LeaseARingThatFits) {
   const Checkpoint checkpoint = Checkpoint::open(tiny_path("llama.gguf"));
   Weights sizing(checkpoint, cpu_caps(1));

@@ -54,7 +54,10 @@ std::unique_ptr<LoadedModel> LoadedModel::load(const LoadOptions& options, Execu
 
   Weights weights(checkpoint, executor.caps(), executor.device(), loaded->slab_, options.decodes_weights);
   loaded->model_ = bind_language_model(weights);
-  weights.lease_ring(memory, "loading " + options.name);
+  // Nothing uses the arena before the first step.
+  if (Arena& arena = loaded->lane_->arena(); executor.device().kind == DeviceKind::kCpu) {
+    weights.lend_ring({arena.base(), static_cast<size_t>(arena.capacity_bytes())});
+  }
   executor.run_on_pool([&](ThreadPool& pool) { weights.load(pool, progress, stop); }).value();
   return loaded;
 }
