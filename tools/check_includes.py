@@ -29,7 +29,8 @@ MODULES = {
     "doctor": ["planner", "machine", "governor", "formats", "core"],
     "workflow": ["runtime", "models", "ops", "text", "formats", "governor", "core"],
     "api": ["runtime/request.h", "workflow/graph", "workflow/registry.h", "formats/json", "core"],
-    "server": ["api", "workflow", "runtime", "config", "machine", "governor", "formats/json", "formats/image", "core"],
+    "server": ["api", "workflow", "runtime", "planner", "config", "machine", "governor", "formats/json",
+               "formats/image", "core"],
 }
 TESTS = ["formats"]
 

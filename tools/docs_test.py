@@ -15,7 +15,7 @@ def declared_routes():
     found = set()
     for path in sorted((ROOT / "src/server").glob("*_routes*.cpp")):
         text = path.read_text(encoding="utf-8")
-        found |= set(re.findall(r'\badd(?:_single)?\("([A-Z]+)", "([^"]+)"', text))
+        found |= set(re.findall(r'(?:\badd(?:_single)?\(|return \{\{)"([A-Z]+)", "([^"]+)"', text))
         loop = r'for \(const char\* path : \{([^}]*)\}\) \{\s*routes\.add\("([A-Z]+)", path'
         for names, method in re.findall(loop, text):
             found |= {(method, name) for name in re.findall(r'"([^"]+)"', names)}

@@ -20,9 +20,11 @@ const state = {
   shown: new Map(),    // key of a picture -> its gallery item
   order: [],           // keys of the gallery, newest first
   limit: PAGE_OF_PICTURES,
+  previews: 0,         // previews that have come
   current: null,       // {id, began, node}: the drawing whose events arrive here
   remaining: null,     // jobs, by the last status
   viewed: null, talk: [], answer: null,
+  compute: undefined,  // of a picture whose settings are used; null: it had none; undefined: as the preset says
 };
 
 // ---- Helpers
@@ -148,8 +150,10 @@ function formSettings() {
   return {prompt: el("prompt").value, negative: el("negative").value, model: el("model").value, width: +width,
     height: +height, seed: el("seed").value, steps: +el("steps").value, cfg: +el("cfg").value,
     sampler: el("sampler").value, scheduler: el("scheduler").value, batch: +el("batch").value,
-    count: +el("count").value, compute: state.presets.find(each => each.name === el("preset").value)?.compute};
+    count: +el("count").value, compute: state.compute === undefined ? chosenPreset()?.compute : state.compute};
 }
+
+const chosenPreset = () => state.presets.find(each => each.name === el("preset").value);
 
 function graphOf(s) {
   const node = (class_type, inputs, title) => ({class_type, inputs, _meta: {title: title || class_type}});
@@ -181,6 +185,12 @@ function upstream(graph, link, name, depth = 0) {
   return undefined;
 }
 
+// What a graph says of memory and attention; null where it leaves that to the server.
+function computeOf(graph) {
+  const inputs = Object.values(graph).find(node => node.class_type === "HearthComputeOptions")?.inputs;
+  return inputs ? Object.fromEntries(Object.entries(inputs).filter(([, value]) => !Array.isArray(value))) : null;
+}
+
 // What of a graph the form can show; what it cannot find stays undefined.
 function settingsOf(graph) {
   const sampler = Object.values(graph).find(node => node.inputs?.positive && node.inputs.latent_image);
@@ -191,7 +201,7 @@ function settingsOf(graph) {
     model: upstream(graph, from.model, "ckpt_name"), seed: from.seed ?? from.noise_seed, steps: from.steps,
     cfg: from.cfg, sampler: from.sampler_name, scheduler: from.scheduler,
     width: upstream(graph, from.latent_image, "width"), height: upstream(graph, from.latent_image, "height"),
-    batch: upstream(graph, from.latent_image, "batch_size")};
+    batch: upstream(graph, from.latent_image, "batch_size"), compute: computeOf(graph)};
 }
 
 function useSettings(s) {
@@ -207,8 +217,23 @@ function useSettings(s) {
   }
   if (s.width && s.height) chooseSize(s.width, s.height);
   if (s.seed !== undefined && !Array.isArray(s.seed)) { el("seed").value = s.seed; el("random").checked = false; }
+  if (s.compute !== undefined) useCompute(s.compute);
   keepForm();
   el("prompt").focus();
+}
+
+// The preset's own say is not kept twice: a change of the preset still counts.
+function useCompute(compute) {
+  const said = options => JSON.stringify(Object.entries(options || {}).sort());
+  state.compute = said(compute) === said(chosenPreset()?.compute) ? undefined : compute;
+  notePreset();
+}
+
+function notePreset() {
+  const picture = state.compute && Object.entries(state.compute).filter(([, value]) => value !== "default")
+    .map(([name, value]) => `${name.replace("_", " ")} ${value}`).join(", ");
+  el("preset-note").textContent = state.compute === undefined ? chosenPreset()?.note || ""
+    : `Memory and attention as in that picture: ${picture || "as the server has it"}. Choose a preset to change them.`;
 }
 
 function chooseSize(width, height) {
@@ -225,13 +250,14 @@ function useSizeOfModel() {
 }
 
 function usePreset() {
-  const preset = state.presets.find(each => each.name === el("preset").value);
+  const preset = chosenPreset();
   if (!preset) return;
+  state.compute = undefined;
   useValues({steps: preset.steps, cfg: preset.cfg, sampler: preset.sampler, scheduler: preset.scheduler,
     batch: preset.batch, count: preset.batch});
   if (preset.negative) el("negative").value = preset.negative;
   if (preset.width && preset.height) chooseSize(preset.width, preset.height);
-  el("preset-note").textContent = preset.note || "";
+  notePreset();
 }
 
 function useValues(values) {
@@ -240,6 +266,7 @@ function useValues(values) {
 
 function keepForm() {
   const kept = Object.fromEntries(KEPT.map(id => [id, el(id).type === "checkbox" ? el(id).checked : el(id).value]));
+  kept.compute = state.compute;  // undefined is not kept
   try { localStorage.setItem("hearth.form", JSON.stringify(kept)); } catch { /* not allowed: nothing is kept */ }
 }
 
@@ -251,6 +278,7 @@ function restoreForm() {
     if (el(id).type === "checkbox") el(id).checked = kept[id];
     else if (canBe(el(id), kept[id])) el(id).value = kept[id];
   }
+  state.compute = kept.compute;
   el("own-size").hidden = el("size").value !== "own";
   return kept.preset !== undefined;
 }
@@ -395,14 +423,27 @@ function hearPreview(buffer) {
     from = 8 + view.getUint32(4);
     type = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 8, from - 8))).image_type;
   } else return;
-  URL.revokeObjectURL(el("preview").src);
-  el("preview").src = URL.createObjectURL(new Blob([new Uint8Array(buffer, from)], {type}));
+  return showPreview(new Blob([new Uint8Array(buffer, from)], {type}));
+  el("now").hidden = false;
+}
+
+// A preview is shown once it is decoded, so that the picture on the page is always whole; a newer one may overtake it.
+async function showPreview(blob) {
+  const next = new Image(), turn = ++state.previews;
+  next.src = URL.createObjectURL(blob);
+  await next.decode().catch(() => {});
+  const before = el("preview").src;
+  if (turn !== state.previews || !state.current || !next.naturalWidth) return URL.revokeObjectURL(next.src);
+  el("preview").src = next.src;
   el("preview").hidden = false;
   el("now").hidden = false;
+  await el("preview").decode().catch(() => {});
+  URL.revokeObjectURL(before);
 }
 
 function begin(id) {
   state.current = {id, began: 0, node: null};
+  ++state.previews;  // what is still being decoded is of another drawing
   el("now").hidden = false;
   el("preview").hidden = true;
   el("progress").removeAttribute("value");
@@ -735,7 +776,7 @@ async function start() {
     usePreset();
     useSizeOfModel();
   }
-  el("preset-note").textContent = state.presets.find(each => each.name === el("preset").value)?.note || "";
+  notePreset();
   connect();
   setInterval(() => refreshMemory().catch(() => {}), 3000);  // a lost server shows in the connection's light
 }

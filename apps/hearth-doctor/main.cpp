@@ -1,5 +1,5 @@
-// hearth-doctor: the doctor alone, as one static program that can be copied to a machine before anything else. Without
-// a subcommand it runs the checks; `hearth doctor` has the same flags.
+// hearth-doctor: the doctor and the planner alone, as one static program that can be copied to a machine before
+// anything else. Without a subcommand it runs the checks; `hearth doctor` and `hearth plan` have the same flags.
 #include <functional>
 #include <iostream>
 #include <vector>
@@ -7,7 +7,9 @@
 #include <CLI/CLI.hpp>
 
 #include "../hearth/doctor_flags.h"
+#include "../hearth/plan_flags.h"
 #include "core/base/error.h"
+#include "desk.h"
 
 using namespace hearth;
 
@@ -25,9 +27,12 @@ int main(int argc, char** argv) {
   std::vector<Command> commands;
   auto add = [&](const char* name, const char* help, auto add_flags) {
     CLI::App* parser = app.add_subcommand(name, help);
-    commands.push_back({parser, add_flags(*parser, defaults)});
+    commands.push_back({parser, add_flags(*parser)});
   };
-  add("info", "Print the machine sheet: addresses, GPU, memory, versions", app::add_info_flags);
+  add("info", "Print the machine sheet: addresses, GPU, memory, versions",
+      [&](CLI::App& parser) { return app::add_info_flags(parser, defaults); });
+  add("plan", "Say what models would need and how fast they could be; --table: what fits in 128 GB",
+      [](CLI::App& parser) { return app::add_plan_flags(parser, app::desk_alone); });
 
   try {
     app.parse(argc, argv);

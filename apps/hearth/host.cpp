@@ -17,6 +17,7 @@
 #include "core/device/cuda.h"
 #include "fetch/store/store.h"
 #include "machine/memory.h"
+#include "planner/report/advise.h"
 
 namespace hearth::app {
 namespace {
@@ -246,7 +247,10 @@ EngineOptions Host::engine_options(std::vector<ModelSpec> models) const {
   return {.device = choice_.device, .caps = choice_.caps,
           .threads = choice_.device.kind == DeviceKind::kCpu ? threads_ : std::min(threads_, 4),
           .max_queue = config_.server.max_queue, .default_model = config_.llm.default_model,
-          .models = std::move(models), .admit = [g = governor_.get()] { return g->admit(); }};
+          .models = std::move(models), .admit = [g = governor_.get()] { return g->admit(); },
+          .advise = [caps = choice_.caps](const Error& refusal, const LoadOptions& load) {
+            return planner::advise(refusal, load, caps);
+          }};
 }
 
 }  // namespace hearth::app

@@ -25,6 +25,7 @@
 #include "picture_progress.h"
 #include "runtime/diffuse/sampling/sampler.h"
 #include "runtime/diffuse/sampling/schedule.h"
+#include "server/picture_batch.h"
 
 namespace hearth::app {
 namespace {
@@ -33,7 +34,8 @@ struct ImagineOptions {
   std::string prompt, output, model, negative, size, sampler, scheduler, preset, init, mask, from, seeds, folder;
   std::string precision, attention, vae_slicing, vae_tiling;
   std::vector<std::string> loras, grid;
-  std::optional<int64_t> steps, batch, vae_tile;
+  std::optional<int64_t> steps, vae_tile;
+  std::string batch;  // "4", "auto", "auto:16"
   std::optional<double> cfg, denoise, rescale_cfg;
   std::optional<uint64_t> seed;
   std::optional<int> threads;
@@ -55,7 +57,8 @@ void check_flags(const ImagineOptions& o) {
   if (!is_batch(o)) return;
   if (o.folder.empty()) refuse("a batch needs a folder: add --out DIR");
   if (!o.output.empty()) refuse("-o names one picture, a batch writes many: leave it out, --out DIR takes them all");
-  if (o.batch && *o.batch > 1) {
+  if (o.seed && !o.seeds.empty()) refuse("--seed names one seed, --seeds name many: leave one of them out");
+  if (!o.batch.empty() && config::parse_batch(o.batch).value().most > 1) {
     refuse("with --out every picture has a seed of its own: name them with --seeds, such as 1..8");
   }
 }
@@ -111,7 +114,7 @@ void apply_preset(workflow::PictureOptions& o, const config::Preset& preset, con
   if (preset.cfg) o.cfg = *preset.cfg;
   if (preset.sampler) o.sampler = *preset.sampler;
   if (preset.scheduler) o.scheduler = *preset.scheduler;
-  if (preset.batch) o.batch = *preset.batch;
+  if (preset.batch) o.batch = preset.batch->most;
   if (preset.negative) o.negative = *preset.negative;
   if (preset.width) o.width = *preset.width;
   if (preset.height) o.height = *preset.height;
@@ -132,7 +135,7 @@ void apply_flags(workflow::PictureOptions& o, const ImagineOptions& options) {
   if (options.cfg) o.cfg = *options.cfg;
   if (!options.sampler.empty()) o.sampler = options.sampler;
   if (!options.scheduler.empty()) o.scheduler = options.scheduler;
-  if (options.batch) o.batch = *options.batch;
+  if (!options.batch.empty()) o.batch = config::parse_batch(options.batch).value().most;
   if (options.denoise) o.denoise = *options.denoise;
   if (!options.precision.empty()) set_option(o, "precision", options.precision);
   if (!options.attention.empty()) set_option(o, "attention", options.attention);
@@ -192,6 +195,7 @@ class Imaginer {
     workflow::PictureOptions base = base_options();
     pictures_ = std::make_unique<PictureHost>(host_, std::move(places_), nullptr);
     use_native_size(base);
+    if (is_batch_auto()) base.batch = pictures_that_fit(base);
     return is_batch(options_) ? run_batch(base) : run_one(base);
   }
 
@@ -240,6 +244,27 @@ class Imaginer {
     const diffuse::PictureSize native = pictures_->engine().native_size(*parts.model);
     if (base.width <= 0) base.width = native.width;
     if (base.height <= 0) base.height = native.height;
+  }
+
+  // Asked for by the flag, else by the preset.
+  bool is_batch_auto() const {
+    if (!options_.batch.empty()) return config::parse_batch(options_.batch).value().is_auto;
+    const config::Preset& preset = preset_named(host_.config(), options_.preset);
+    return preset.batch && preset.batch->is_auto;
+  }
+
+  int64_t pictures_that_fit(const workflow::PictureOptions& base) {
+    const governor::Governor& watch = host_.governor();
+    int64_t room = pictures_->memory().budget().free_bytes();
+    if (const governor::Reading reading = watch.reading(); reading.is_known) {
+      room = std::clamp<int64_t>(reading.room_bytes - watch.floors().soft_bytes, 0, room);
+    }
+    const std::string path = pictures_->studio().places().models.resolve("checkpoints", base.checkpoint).value();
+    const int64_t count = server::pictures_at_once(base, path, host_.config().pictures, room, base.batch);
+    if (!options_.is_quiet && !is_batch(options_)) {
+      std::cerr << fmt::format("{} of at most {} pictures at once: memory holds that many\n", count, base.batch);
+    }
+    return count;
   }
 
   static void check_name(const char* what, const std::string& name, const std::vector<std::string>& known) {
@@ -325,12 +350,23 @@ class Imaginer {
   }
 
   int run_batch(const workflow::PictureOptions& base) {
-    std::vector<workflow::PictureOptions> prompts{base};
-    if (!options_.from.empty()) prompts = read_prompts(options_.from, base);
     std::vector<GridAxis> grid;
-    for (const std::string& axis : options_.grid) grid.push_back(parse_axis(axis));
     std::vector<uint64_t> seeds;
-    if (!options_.seeds.empty()) seeds = parse_seeds(options_.seeds);
+    TakenSettings taken;
+    if (!options_.seeds.empty()) {
+      seeds = parse_seeds(options_.seeds);
+      taken["seed"] = "--seeds";
+    }
+    for (const std::string& axis : options_.grid) {
+      grid.push_back(parse_axis(axis));
+      const auto [flag, is_new] = taken.emplace(grid.back().name, "--grid " + grid.back().name);
+      if (!is_new) {
+        throw Error(Code::kInvalidArgument, fmt::format("--grid {}: {} sets that already; leave one of them out", axis,
+                                                        flag->second));
+      }
+    }
+    std::vector<workflow::PictureOptions> prompts{base};
+    if (!options_.from.empty()) prompts = read_prompts(options_.from, base, taken);
     const std::vector<BatchItem> items = expand(prompts, grid, seeds);
     const std::vector<bool> finished = finished_items(options_.folder, items);
     for (const BatchItem& item : items) check_item(item);
@@ -412,7 +448,12 @@ Action add_imagine(CLI::App& app, Common& common) {
   app.add_option("--sampler", o->sampler, "Sampler, such as euler or dpmpp_2m");
   app.add_option("--scheduler", o->scheduler, "Schedule of noise levels, such as karras or normal");
   app.add_option("--seed", o->seed, "Same seed, same picture (default: a random one, which is printed; in a batch 0)");
-  app.add_option("--batch", o->batch, "Pictures to draw together")->check(CLI::Range(1, 4096));
+  app.add_option("--batch", o->batch,
+                 "Pictures to draw together: a number, auto (as many as memory holds, at most 8) or auto:N")
+      ->check([](const std::string& text) {
+        const Result<config::Batch> batch = config::parse_batch(text);
+        return batch ? std::string() : batch.error().message();
+      });
   app.add_option("--lora", o->loras, "LoRA to apply, NAME or NAME:STRENGTH; may be repeated");
   app.add_option("--init", o->init, "Picture to start from");
   app.add_option("--mask", o->mask, "Where to paint the --init picture over: white is new");

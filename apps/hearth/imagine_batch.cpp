@@ -72,7 +72,18 @@ std::vector<std::vector<std::string>> parse_csv(const std::string& text) {
   return rows;
 }
 
-std::vector<PictureOptions> from_csv(const std::string& file, const std::string& text, const PictureOptions& base) {
+// A setting of one record. Two who name it would mean one of them is not heard.
+void set_of_record(PictureOptions& options, const std::string& name, const std::string& value,
+                   const TakenSettings& taken) {
+  if (const auto flag = taken.find(name); flag != taken.end()) {
+    refuse(fmt::format("'{}' is set here and by {}: drop it from the file, or leave {} out", name, flag->second,
+                       flag->second));
+  }
+  set_option(options, name, value);
+}
+
+std::vector<PictureOptions> from_csv(const std::string& file, const std::string& text, const PictureOptions& base,
+                                     const TakenSettings& taken) {
   const auto rows = parse_csv(text);
   if (rows.empty() || std::find(rows[0].begin(), rows[0].end(), "prompt") == rows[0].end()) {
     refuse(fmt::format("{}: the first line must name the columns, one of them 'prompt'", file));
@@ -84,8 +95,12 @@ std::vector<PictureOptions> from_csv(const std::string& file, const std::string&
                          rows[0].size()));
     }
     PictureOptions options = base;
-    for (size_t i = 0; i < rows[r].size(); ++i) {
-      if (!rows[r][i].empty()) set_option(options, rows[0][i], rows[r][i]);
+    try {
+      for (size_t i = 0; i < rows[r].size(); ++i) {
+        if (!rows[r][i].empty()) set_of_record(options, rows[0][i], rows[r][i], taken);
+      }
+    } catch (const Error& e) {
+      refuse(fmt::format("{}, record {}: {}", file, r + 1, e.message()));
     }
     out.push_back(std::move(options));
   }
@@ -98,7 +113,8 @@ std::string as_text(const Value& value) {
   refuse("values are texts and numbers");
 }
 
-std::vector<PictureOptions> from_jsonl(const std::string& file, const std::string& text, const PictureOptions& base) {
+std::vector<PictureOptions> from_jsonl(const std::string& file, const std::string& text, const PictureOptions& base,
+                                       const TakenSettings& taken) {
   std::vector<PictureOptions> out;
   size_t number = 0;
   for (const std::string& line : split(text, '\n')) {
@@ -111,7 +127,7 @@ std::vector<PictureOptions> from_jsonl(const std::string& file, const std::strin
     }
     PictureOptions options = base;
     try {
-      for (const auto& [name, value] : object->as_object()) set_option(options, name, as_text(value));
+      for (const auto& [name, value] : object->as_object()) set_of_record(options, name, as_text(value), taken);
     } catch (const Error& e) {
       refuse(fmt::format("{}:{}: {}", file, number, e.message()));
     }
@@ -214,12 +230,13 @@ void set_option(PictureOptions& o, const std::string& name, const std::string& v
                                                      .vae_tiling = o.vae_tiling, .vae_tile = tile_of(o)}).value();
 }
 
-std::vector<PictureOptions> read_prompts(const std::string& file, const PictureOptions& base) {
+std::vector<PictureOptions> read_prompts(const std::string& file, const PictureOptions& base,
+                                         const TakenSettings& taken) {
   Result<std::string> text = read_text(file, kMaxListBytes);
   if (!text) throw text.error();
   std::vector<PictureOptions> prompts;
-  if (file.ends_with(".csv")) prompts = from_csv(file, *text, base);
-  else if (file.ends_with(".jsonl")) prompts = from_jsonl(file, *text, base);
+  if (file.ends_with(".csv")) prompts = from_csv(file, *text, base, taken);
+  else if (file.ends_with(".jsonl")) prompts = from_jsonl(file, *text, base, taken);
   else if (file.ends_with(".txt")) prompts = from_lines(*text, base);
   else refuse(fmt::format("--from {}: wanted a .csv, .jsonl or .txt file", file));
   if (prompts.empty()) refuse(fmt::format("--from {}: there is no prompt in it", file));

@@ -2,6 +2,7 @@
 // for, what of it is there already, and the manifest and contact sheet that tell about them. Nothing here runs models.
 #pragma once
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -16,10 +17,14 @@ struct BatchItem {
   std::string file;  // name inside the folder
 };
 
+/// Settings that a batch's flags give to every prompt, and by which flag: {"seed", "--seeds"}.
+using TakenSettings = std::map<std::string, std::string>;
+
 /// Prompts of a .csv (a column "prompt", others named like flags: negative, seed, steps, cfg, size, ...), .jsonl (one
 /// object a line, the same names) or .txt file (one prompt a line; empty lines and lines with # are skipped). Every one
-/// starts from `base`. kInvalidArgument names file, line and what was wanted.
-std::vector<workflow::PictureOptions> read_prompts(const std::string& file, const workflow::PictureOptions& base);
+/// starts from `base`; none may set what is taken. kInvalidArgument names file, line and what was wanted.
+std::vector<workflow::PictureOptions> read_prompts(const std::string& file, const workflow::PictureOptions& base,
+                                                   const TakenSettings& taken);
 
 /// "1..8", "3", "1,5,9", "1..3,7".
 std::vector<uint64_t> parse_seeds(const std::string& text);

@@ -140,6 +140,26 @@ Result<std::shared_ptr<void>> MemoryKeeper::reserve(int64_t bytes, const std::st
   }
 }
 
+planner::Room MemoryKeeper::room(bool for_pictures) {
+  const bool is_host = for_pictures || host_.is_host_pool();
+  governor::Budget& budget = for_pictures ? host_budget() : host_.memory().budget();
+  planner::Room room{.free_bytes = budget.free_bytes()};
+  const governor::Governor& watch = host_.governor();
+  if (is_host && watch.reading().is_known) {
+    const int64_t spare = watch.reading().room_bytes - promised() - watch.floors().soft_bytes;
+    room.free_bytes = std::clamp<int64_t>(spare, 0, room.free_bytes);
+  }
+  governor::Evictor* evictor = is_host ? host_evictor() : &host_.evictor();
+  if (!evictor) return room;
+  for (const governor::Holding& idle : evictor->idle()) room.idle_bytes += idle.bytes;
+  if (pictures_ && is_host) room.idle_bytes += pictures_->engine().spare_bytes();
+  return room;
+}
+
+int64_t MemoryKeeper::room_for_next_picture() {
+  return room(/*for_pictures=*/true).bytes() + (pictures_ ? pictures_->engine().running_bytes() : 0);
+}
+
 // Looks at the neighbours at most once in half a second: growth asks for every piece it takes.
 int64_t MemoryKeeper::promised() {
   const auto now = std::chrono::steady_clock::now();

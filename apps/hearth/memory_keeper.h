@@ -7,6 +7,7 @@
 #include "governor/neighbour/neighbours.h"
 #include "host.h"
 #include "picture_host.h"
+#include "planner/report/answer.h"
 #include "server/memory_service.h"
 
 namespace hearth::app {
@@ -25,6 +26,11 @@ class MemoryKeeper final : public governor::Relief, public server::MemoryService
   Result<void> admit() override { return host_.governor().admit(); }
   int64_t free(const std::string& model, bool caches) override;
   Result<std::shared_ptr<void>> reserve(int64_t bytes, const std::string& name, int pid) override;
+
+  /// What the governor would grant now, and what more when the idle leaves. Any thread.
+  planner::Room room(bool for_pictures);
+  /// What a picture could have that begins when the running one has ended.
+  int64_t room_for_next_picture();
 
  private:
   governor::Budget& host_budget();

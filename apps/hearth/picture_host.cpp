@@ -8,6 +8,7 @@
 #include "core/base/files.h"
 #include "core/base/log.h"
 #include "fetch/store/store.h"
+#include "planner/report/advise.h"
 
 namespace hearth::app {
 namespace {
@@ -106,6 +107,9 @@ PictureHost::PictureHost(Host& host, workflow::Places places, Executor* shared) 
   const config::Pictures& pictures = host.config().pictures;
   engine_ = std::make_unique<diffuse::PictureEngine>(*executor, *memory_, places.models.folders("embeddings"),
                                                      compute_options(pictures).value());
+  engine_->set_advisor([caps = cpu_caps(host.threads())](const Error& refusal, const diffuse::PictureNeed& need) {
+    return planner::advise(refusal, need, caps);
+  });
   studio_ = std::make_unique<workflow::Studio>(
       *engine_, workflow::StudioOptions{.places = std::move(places), .cache_bytes = pictures.cache_bytes,
                                         .preview_method = preview_method(pictures.preview)});

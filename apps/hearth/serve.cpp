@@ -17,6 +17,7 @@
 #include "machine/memory.h"
 #include "memory_keeper.h"
 #include "picture_host.h"
+#include "plan_desk.h"
 #include "server/server.h"
 #include "server/workflow_backend.h"
 #include "stop_signals.h"
@@ -30,6 +31,7 @@ struct ServeOptions {
   std::string host, device = "auto", preload, frontend, preview;
   std::optional<int> port, threads;
   std::vector<std::string> models;
+  bool is_quiet = false;
 };
 
 Flags flags_of(const ServeOptions& options) {
@@ -111,7 +113,8 @@ Value preset_list(const config::Config& config) {
   for (const config::Preset& p : config.presets) {
     list.push(Value::object({{"name", p.name}, {"steps", or_null(p.steps)}, {"cfg", or_null(p.cfg)},
                              {"sampler", or_null(p.sampler)}, {"scheduler", or_null(p.scheduler)},
-                             {"batch", or_null(p.batch)}, {"width", or_null(p.width)}, {"height", or_null(p.height)},
+                             {"batch", p.batch ? Value(p.batch->most) : Value(nullptr)},
+                             {"width", or_null(p.width)}, {"height", or_null(p.height)},
                              {"negative", p.negative.value_or("")}, {"note", p.note},
                              {"compute", compute_of(p, config.pictures)},
                              {"is_default", p.name == config.pictures.default_preset}}));
@@ -172,17 +175,18 @@ PictureSide make_pictures(Host& host, Engine& engine) {
 
 // So does a queue that another server holds.
 std::unique_ptr<server::Server> make_server(Host& host, Engine& engine, const server::ServerOptions& options,
-                                            const PictureSide& pictures, MemoryKeeper& keeper) {
+                                            const PictureSide& pictures, MemoryKeeper& keeper,
+                                            const planner::Desk& desk) {
   if (pictures.backend) {
     try {
       return std::make_unique<server::Server>(engine, options, comfy_options(host.config(), *pictures.backend),
-                                              &keeper);
+                                              &keeper, desk);
     } catch (const Error& e) {
       if (e.code() != Code::kIo && e.code() != Code::kBusy) throw;
       log::warn("pictures are off: {}; set the folders in [pictures], or stop the other server", e.message());
     }
   }
-  return std::make_unique<server::Server>(engine, options, server::ComfyOptions(), &keeper);
+  return std::make_unique<server::Server>(engine, options, server::ComfyOptions(), &keeper, desk);
 }
 
 // The watchdog first: what it inherits must not be the readiness to die.
@@ -198,7 +202,20 @@ void protect_host(Host& host) {
   governor::offer_self_to_oom_killer();
 }
 
+// Plans of this server: clients name what is installed, never a path, and hear what would be granted now.
+planner::Desk server_desk(const Host& host, MachineHere& here, MemoryKeeper& keeper) {
+  planner::Desk desk = plan_desk(host.config(), here, /*opens_paths=*/false);
+  desk.room = [&keeper](bool for_pictures) { return std::optional(keeper.room(for_pictures)); };
+  return desk;
+}
+
+Allocator* memory_of_cpu(Host& host, PictureHost* pictures) {
+  if (pictures) return &pictures->memory();
+  return host.choice().device.kind == DeviceKind::kCpu ? &host.memory() : nullptr;
+}
+
 int serve(const Common& common, const ServeOptions& options) {
+  if (options.is_quiet && common.log_level == "info") log::set_level("warn");
   StopSignals signals;
   Host host(read_config(common.config_file, flags_of(options)), options.device);
   log::info("device: {}", host.choice().reason);
@@ -220,13 +237,18 @@ int serve(const Common& common, const ServeOptions& options) {
   const config::Server& asked = host.config().server;
   const PictureSide pictures = make_pictures(host, engine);
   MemoryKeeper keeper(host, engine, pictures.host.get());
-  const auto made = make_server(host, engine, server_options(asked, most_generations(asked, models)), pictures, keeper);
+  if (pictures.backend) pictures.backend->set_room([&keeper] { return keeper.room_for_next_picture(); });
+  MachineHere here(host.config(), host.choice(), host.threads(), memory_of_cpu(host, pictures.host.get()));
+  const auto made = make_server(host, engine, server_options(asked, most_generations(asked, models)), pictures, keeper,
+                                server_desk(host, here, keeper));
   server::Server& server = *made;
   const std::stop_callback give_up_loading(signals.token(), [&] { engine.cancel_loads(); });
   server.start().value();
   if (load_first(engine, options.preload, models, signals)) {
     const std::string& shown = asked.host;
     log::info("ready on http://{}:{}", shown.find(':') == shown.npos ? shown : "[" + shown + "]", server.port());
+    const std::string best = options.is_quiet ? "" : suggested_model(host.config(), here, keeper.room(false).bytes());
+    if (!best.empty()) log::info("a larger model for this machine: {}", best);
   }
   log::info("{}: stopping", signals.wait());
   server.stop(kDrainSeconds);
@@ -246,6 +268,7 @@ Action add_serve(CLI::App& app, Common& common) {
   app.add_option("--frontend", options->frontend, "Serve this built ComfyUI frontend at / instead of the own page");
   app.add_option("--preview-method", options->preview, "Previews: auto, latent2rgb, taesd or none (pictures.preview)");
   app.add_option("--preload", options->preload, "Load this model at start instead of at its first request");
+  app.add_flag("-q,--quiet", options->is_quiet, "Say nothing but warnings");
   return [options, &common] { return serve(common, *options); };
 }
 

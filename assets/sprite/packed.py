@@ -3,6 +3,9 @@
 
     python3 assets/sprite/packed.py pack build/sprite/sprite.safetensors assets/sprite/sprite.packed
     python3 assets/sprite/packed.py unpack assets/sprite/sprite.packed build/sprite/sprite.safetensors
+    python3 assets/sprite/packed.py unpack --about assets/sprite/about.json FROM TO
+
+`--about` adds the texts of a JSON object to the metadata of what is unpacked; its tensors stay as they are.
 
 The weights of a matrix are few distinct numbers, so the packed file keeps each matrix as a table of its numbers, the
 most frequent first, and the place in the table of every weight. It is zstd over one stream of
@@ -95,13 +98,24 @@ def pack(source, out, level):
                  check=True)
 
 
-def unpack(source, out):
+def with_metadata(raw, about):
+  """A safetensors file with more texts in its metadata."""
+  size = struct.unpack("<Q", raw[:8])[0]
+  header = json.loads(raw[8:8 + size])
+  header["__metadata__"] = {**header.get("__metadata__", {}), **about}
+  text = json.dumps(header, separators=(",", ":")).encode()
+  text += b" " * (-len(text) % 8)
+  return struct.pack("<Q", len(text)) + text + raw[8 + size:]
+
+
+def unpack(source, out, about=None):
   told = subprocess.run(["zstd", "-q", "-d", "-c", str(source)], capture_output=True)
   if told.returncode != 0:
     raise SystemExit(f"zstd cannot read {source}: {told.stderr.decode(errors='replace').strip()}")
   part = Path(f"{out}.part")
   part.parent.mkdir(parents=True, exist_ok=True)
-  part.write_bytes(unpacked(told.stdout))
+  raw = unpacked(told.stdout)
+  part.write_bytes(with_metadata(raw, json.loads(Path(about).read_text("utf-8"))) if about else raw)
   os.replace(part, out)
 
 
@@ -111,11 +125,12 @@ def main():
   parser.add_argument("source")
   parser.add_argument("out")
   parser.add_argument("--level", type=int, default=19)
+  parser.add_argument("--about", help="unpack: a JSON object of texts to add to the metadata")
   options = parser.parse_args()
   if options.verb == "pack":
     pack(options.source, options.out, options.level)
   else:
-    unpack(options.source, options.out)
+    unpack(options.source, options.out, options.about)
 
 
 if __name__ == "__main__":

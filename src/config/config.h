@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -75,10 +76,27 @@ struct Pictures {
   int64_t max_upload_bytes = 0;
 };
 
+/// What plans count energy and money with.
+struct Planner {
+  double price_per_kwh = 0;
+  std::string currency;
+  double power_w = 0;  // of this machine while it works; 0: not known
+};
+
+/// How many pictures are made together: a number, or as many as memory holds, at most that.
+struct Batch {
+  int64_t most = 1;
+  bool is_auto = false;
+};
+/// "4", "auto" (at most 8) or "auto:32". kInvalidArgument saying what was wanted.
+Result<Batch> parse_batch(std::string_view text);
+std::string write_batch(const Batch& batch);
+
 /// [presets.NAME]: what `hearth imagine --preset NAME` and the page start from. Unset: the program's own default.
 struct Preset {
   std::string name;
-  std::optional<int> steps, batch, width, height;
+  std::optional<int> steps, width, height;
+  std::optional<Batch> batch;
   std::optional<double> cfg;
   std::optional<std::string> sampler, scheduler, negative;
   std::optional<std::string> precision, attention, vae_tiling;  // as in [pictures]
@@ -100,6 +118,7 @@ struct Config {
   Memory memory;
   Llm llm;
   Pictures pictures;
+  Planner planner;
   std::vector<ModelProfile> models;
   std::vector<Preset> presets;  // the shipped ones first; a file's table changes or adds one
   fs::path file;  // "": none was found

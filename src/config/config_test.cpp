@@ -175,7 +175,8 @@ TEST(Config, UnknownKeysNameTheNearest) {
             "hearth.toml:3: unknown key in [server] 'prot', did you mean 'port'?");
   EXPECT_EQ(problem_of("[sever]\n"), "hearth.toml:1: unknown section 'sever', did you mean 'server'?");
   EXPECT_EQ(problem_of("[colours]\n"),
-            "hearth.toml:1: unknown section 'colours'; there are: server, memory, llm, pictures, models, presets");
+            "hearth.toml:1: unknown section 'colours'; there are: server, memory, llm, pictures, planner, models, "
+            "presets");
   EXPECT_EQ(problem_of("[models.\"a\"]\ntemprature = 1\n"),
             "hearth.toml:2: unknown key in [models.\"a\"] 'temprature', did you mean 'temperature'?");
   EXPECT_EQ(Desk().env("HEARTH_SERVER_PROT=1").problem(),
@@ -302,12 +303,39 @@ TEST(Config, PresetsAreShippedChangedAndAdded) {
   ASSERT_EQ(config.presets.size(), 4u);
   EXPECT_EQ(config.presets[0].name, "balanced");
   EXPECT_EQ(config.presets[0].steps, 20);
-  EXPECT_EQ(config.presets[1].batch, 8);
+  EXPECT_EQ(config.presets[1].batch->most, 8);
+  EXPECT_FALSE(config.presets[1].batch->is_auto);
   EXPECT_EQ(config.presets[2].name, "quality");
   EXPECT_EQ(config.presets[2].steps, 40) << "the file's";
   EXPECT_EQ(config.presets[2].cfg, 9.0) << "the shipped one's";
   EXPECT_EQ(config.presets[3].width, 128);
   EXPECT_FALSE(config.presets[3].steps) << "left to the program";
+}
+
+TEST(Config, ABatchIsANumberOrAsManyAsFit) {
+  const Config config =
+      Desk().write("hearth.toml", "[presets.a]\nbatch = 4\n[presets.b]\nbatch = \"auto\"\n[presets.c]\nbatch = "
+                                  "\"auto:32\"\n").loaded();
+  EXPECT_EQ(config.presets[3].batch->most, 4);
+  EXPECT_FALSE(config.presets[3].batch->is_auto);
+  EXPECT_EQ(config.presets[4].batch->most, 8);
+  EXPECT_TRUE(config.presets[4].batch->is_auto);
+  EXPECT_EQ(config.presets[5].batch->most, 32);
+  EXPECT_TRUE(config.presets[5].batch->is_auto);
+  EXPECT_EQ(write_batch(*config.presets[5].batch), "auto:32");
+  for (const char* wrong : {"batch = 0", "batch = \"many\"", "batch = \"auto:\"", "batch = 5000", "batch = true"}) {
+    const std::string problem = problem_of(std::string("[presets.a]\n") + wrong + "\n");
+    EXPECT_NE(problem.find("wanted a whole number from 1 to 4096, auto or auto:N"), std::string::npos) << problem;
+  }
+}
+
+TEST(Config, PlansHaveAPrice) {
+  EXPECT_EQ(Desk().loaded().planner.price_per_kwh, 0.3);
+  const Config config =
+      Desk().write("hearth.toml", "[planner]\nprice_per_kwh = 0.42\ncurrency = \"EUR \"\npower = 65\n").loaded();
+  EXPECT_EQ(config.planner.price_per_kwh, 0.42);
+  EXPECT_EQ(config.planner.currency, "EUR ");
+  EXPECT_EQ(config.planner.power_w, 65);
 }
 
 TEST(Config, TheTableIsSound) {

@@ -23,6 +23,7 @@ void assign(double& to, const Setting& from) { to = std::get<double>(from); }
 void assign(bool& to, const Setting& from) { to = std::get<bool>(from); }
 void assign(milliseconds& to, const Setting& from) { to = milliseconds(std::get<int64_t>(from)); }
 void assign(std::vector<std::string>& to, const Setting& from) { to = std::get<std::vector<std::string>>(from); }
+void assign(Batch& to, const Setting& from) { to = parse_batch(std::get<std::string>(from)).value(); }
 template <class T>
 void assign(std::optional<T>& to, const Setting& from) {
   if (std::holds_alternative<std::monostate>(from)) return to.reset();
@@ -50,6 +51,8 @@ template <auto Member>
 constexpr auto llm = &put<&Config::llm, Member>;
 template <auto Member>
 constexpr auto pictures = &put<&Config::pictures, Member>;
+template <auto Member>
+constexpr auto planner = &put<&Config::planner, Member>;
 template <auto Member>
 constexpr auto model = &put_profile<Member>;
 template <auto Member>
@@ -165,6 +168,13 @@ const std::array kFields = {
     Field{"pictures", "max_upload", Kind::kBytes, "100MiB", kKiB, 64 * kGiB, "", "Largest uploaded file.",
           pictures<&Pictures::max_upload_bytes>},
 
+    Field{"planner", "price_per_kwh", Kind::kNumber, "0.3", 0, kMillion, "", "Price of a kilowatt-hour, for plans.",
+          planner<&Planner::price_per_kwh>},
+    Field{"planner", "currency", Kind::kText, "$", 0, 0, "", "Of that price.", planner<&Planner::currency>},
+    Field{"planner", "power", Kind::kNumber, "0", 0, kMillion, "",
+          "Watts this machine draws while it works; 0: what is known of its kind, else no energy is told.",
+          planner<&Planner::power_w>},
+
     Field{"models", "path", Kind::kPath, "", 0, 0, "", "A .gguf file or a folder; unset: NAME in the model store.",
           model<&ModelProfile::path>},
     Field{"models", "alias", Kind::kTextList, "", 0, 0, "", "Further names under which clients may ask for it.",
@@ -204,7 +214,9 @@ const std::array kFields = {
           preset<&Preset::sampler>},
     Field{"presets", "scheduler", Kind::kText, "karras", 0, 0, "", "Schedule of the noise levels, as ComfyUI names it.",
           preset<&Preset::scheduler>},
-    Field{"presets", "batch", Kind::kInteger, "1", 1, 4096, "", "Pictures made together.", preset<&Preset::batch>},
+    Field{"presets", "batch", Kind::kBatch, "1", 1, 4096, "",
+          "Pictures made together; auto: as many as memory holds, at most 8 or the number behind it.",
+          preset<&Preset::batch>},
     Field{"presets", "width", Kind::kInteger, "the model's", 16, 16384, "", "Pixels.", preset<&Preset::width>},
     Field{"presets", "height", Kind::kInteger, "the model's", 16, 16384, "", "Pixels.", preset<&Preset::height>},
     Field{"presets", "negative", Kind::kText, "", 0, 0, "", "Negative prompt.", preset<&Preset::negative>},

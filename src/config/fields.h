@@ -11,7 +11,7 @@
 
 namespace hearth::config {
 
-enum class Kind { kText, kInteger, kNumber, kFlag, kBytes, kDuration, kTextList, kPath };
+enum class Kind { kText, kInteger, kNumber, kFlag, kBytes, kDuration, kTextList, kPath, kBatch };
 
 /// A parsed value: bytes and milliseconds are integers; monostate is "auto" (an empty size).
 using Setting = std::variant<std::monostate, bool, int64_t, double, std::string, std::vector<std::string>>;

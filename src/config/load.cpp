@@ -74,6 +74,12 @@ std::optional<Setting> from_toml(const Field& field, const toml::node& node) {
       if (auto* number = node.as_integer()) return Setting(static_cast<double>(number->get()));
       if (auto* real = node.as_floating_point()) return Setting(real->get());
       return std::nullopt;
+    case Kind::kBatch: {
+      const auto* number = node.as_integer();
+      if (!number && !node.is_string()) return std::nullopt;
+      const std::string text = number ? std::to_string(number->get()) : node.as_string()->get();
+      return parse_batch(text) ? std::optional(Setting(text)) : std::nullopt;
+    }
     case Kind::kTextList: {
       if (!node.is_array()) return std::nullopt;
       std::vector<std::string> items;
@@ -221,7 +227,8 @@ void Loader::apply_file(const fs::path& path, const std::string& text) {
       std::string section(key.str());
       const bool is_named = section == "models" || section == "presets";
       if (keys_of(section).empty()) {
-        unknown_key(place(node), "section", section, {"server", "memory", "llm", "pictures", "models", "presets"});
+        unknown_key(place(node), "section", section,
+                    {"server", "memory", "llm", "pictures", "planner", "models", "presets"});
       } else if (!node.is_table()) {
         complain(place(node), fmt::format("{} is {}, wanted a table [{}]", section, toml_text(node), section));
       } else if (is_named) {

@@ -3,7 +3,7 @@
 namespace hearth::config {
 
 std::vector<Preset> shipped_presets() {
-  Preset balanced{.name = "balanced", .steps = 20, .batch = 1, .note = "one picture in 20 steps"};
+  Preset balanced{.name = "balanced", .steps = 20, .batch = Batch{}, .note = "one picture in 20 steps"};
   balanced.cfg = 7;
   balanced.sampler = "euler_ancestral";
   balanced.scheduler = "karras";
@@ -11,7 +11,7 @@ std::vector<Preset> shipped_presets() {
 
   Preset batch = balanced;
   batch.name = "batch";
-  batch.batch = 8;
+  batch.batch = Batch{.most = 8};
   batch.note = "eight pictures at once";
 
   Preset quality = balanced;

@@ -17,6 +17,7 @@ std::string as_toml(Kind kind, std::string_view text) {
     case Kind::kInteger:
     case Kind::kNumber:
     case Kind::kFlag: return std::string(text);
+    case Kind::kBatch: return text.starts_with("auto") ? fmt::format("\"{}\"", text) : std::string(text);
     case Kind::kTextList: return text.empty() ? "[]" : fmt::format("[\"{}\"]", text);
     default: return fmt::format("\"{}\"", text);
   }

@@ -54,6 +54,9 @@ std::optional<Setting> read(Kind kind, std::string_view text) {
       if (text.empty() || text == "auto") return Setting();
       if (auto bytes = parse_bytes(text)) return *bytes;
       return std::nullopt;
+    case Kind::kBatch:
+      if (parse_batch(text)) return std::string(text);
+      return std::nullopt;
     case Kind::kDuration:
       if (auto duration = parse_duration(text)) return int64_t{duration->count()};
       return std::nullopt;
@@ -86,7 +89,24 @@ std::string range_of(const Field& field) {
   }
 }
 
+constexpr int64_t kMostBatch = 4096, kMostAutoBatch = 8;
+
 }  // namespace
+
+Result<Batch> parse_batch(std::string_view text) {
+  Batch batch{.most = kMostAutoBatch};
+  if (text == "auto") return batch.is_auto = true, batch;
+  batch.is_auto = text.starts_with("auto:");
+  const auto most = whole_text_as<int64_t>(batch.is_auto ? text.substr(5) : text);
+  if (most && *most >= 1 && *most <= kMostBatch) return batch.most = *most, batch;
+  return unexpected(Code::kInvalidArgument, fmt::format("batch: got '{}', wanted a whole number from 1 to {}, auto or "
+                                                        "auto:N for at most N",
+                                                        text, kMostBatch));
+}
+
+std::string write_batch(const Batch& batch) {
+  return fmt::format("{}{}", batch.is_auto ? "auto:" : "", batch.most);
+}
 
 std::string_view kind_name(Kind kind) {
   switch (kind) {
@@ -98,6 +118,7 @@ std::string_view kind_name(Kind kind) {
     case Kind::kDuration: return "duration";
     case Kind::kTextList: return "list of texts";
     case Kind::kPath: return "path";
+    case Kind::kBatch: return "number or auto";
   }
   return "";
 }
@@ -118,6 +139,7 @@ std::string wanted(const Field& field) {
     case Kind::kInteger: return fmt::format("a whole number {}", range_of(field));
     case Kind::kNumber: return fmt::format("a number {}", range_of(field));
     case Kind::kBytes: return fmt::format("a size such as 512MiB or 1.5GiB, {}", range_of(field));
+    case Kind::kBatch: return fmt::format("a whole number {}, auto or auto:N", range_of(field));
     case Kind::kDuration: return fmt::format("a duration such as 30s, 5m or 2h, {}", range_of(field));
   }
   return "";

@@ -80,6 +80,8 @@ TEST(Tool, SpeaksAndFails) {
   EXPECT_EQ(spoken->exit_status, 3);
   EXPECT_EQ(spoken->text, "out\nerr\n");
   EXPECT_FALSE(run_tool({"no-such-program-here"}, milliseconds(5000)));
+  EXPECT_FALSE(run_tool({"sh", "-c", "exit 127"}, milliseconds(5000))) << "as a child says that could not begin";
+  EXPECT_TRUE(run_tool({"sh", "-c", "no-such-program-here"}, milliseconds(5000))) << "the shell was there";
 }
 
 TEST(Tool, OneThatHangsEndsWithWhatItStarted) {

@@ -103,7 +103,9 @@ std::optional<ToolOutput> run_tool(const Command& command, std::chrono::millisec
   const bool ended = collect(pipe->read_end.get(), Clock::now() + limit, output.text);
   if (!ended) ::kill(-*child, SIGKILL);
   output.exit_status = wait_for(*child);
-  if (!ended) return std::nullopt;
+  // POSIX lets a program that is not there be told as 127 by the child that was to become it.
+  const bool never_was = output.exit_status == 127 && output.text.empty();
+  if (!ended || never_was) return std::nullopt;
   return output;
 }
 

@@ -279,6 +279,7 @@ std::shared_ptr<LoadedModel> Engine::load(Slot& slot, const std::string& request
             format_bytes(sizes.arena_bytes), model->context(), for_request(request_id));
   return model;
 } catch (const Error& e) {
+  if (e.code() == Code::kNoMemory && options_.advise) throw options_.advise(e, slot.spec.load);
   if (e.code() != Code::kCancelled) throw;
   log::info("loading {}: given up", slot.spec.load.name);
   throw Error(Code::kCancelled, kStopping);  // what a client is to hear

@@ -32,6 +32,8 @@ struct EngineOptions {
   std::string default_model;      // for requests that name none; empty: the only one there is
   std::vector<ModelSpec> models;
   std::function<Result<void>()> admit{};  // asked before a request begins; its refusal is the request's; empty: always
+  /// Says of a load's refusal what smaller choice would fit; empty: nobody does.
+  std::function<Error(const Error& refusal, const LoadOptions& options)> advise{};
 };
 
 class Engine final : public LanguageService, public governor::Resider {

@@ -177,22 +177,23 @@ TEST_F(EngineTest, ABusyModelStaysAndTheOtherIsRefusedWithNumbers) {
   EXPECT_EQ(running.usage->completion_tokens, 8);
 }
 
-TEST_F(EngineTest, ARefusalSaysWhatWouldFit) {
+TEST_F(EngineTest, ARefusalGoesThroughTheAdvisor) {
   const int64_t llama = bytes_of("llama");
-  start(options(), llama - 1024);
+  EngineOptions advised = options();
+  std::string asked_about;
+  advised.advise = [&](const Error& refusal, const LoadOptions& load) {
+    asked_about = load.name;
+    return governor::with_choices(refusal, {{Value::object({{"context", 16}}), "a context of 16"}});
+  };
+  start(std::move(advised), llama - 1024);
   const Error refused = refusal(ask("llama", "hello"));
   EXPECT_EQ(refused.code(), Code::kNoMemory);
+  EXPECT_EQ(asked_about, "llama");
   ASSERT_TRUE(refused.details());
   EXPECT_EQ(refused.details()->at("needed_bytes").as_int(), llama);
   EXPECT_EQ(refused.details()->at("budget_bytes").as_int(), llama - 1024);
-  ASSERT_TRUE(refused.details()->find("would_fit")) << refused.message();
-  // And it does fit.
-  EngineOptions smaller = options();
-  const Value& choice = refused.details()->at("would_fit").as_list()[0];
-  if (const Value* context = choice.find("context")) smaller.models[0].load.context = context->as_int();
-  if (choice.find("parallel")) smaller.models[0].load.parallel = 1;
-  start(std::move(smaller), llama - 1024);
-  EXPECT_FALSE(run(ask("llama", "hello"))->error);
+  EXPECT_EQ(refused.details()->at("would_fit").as_list()[0].at("context").as_int(), 16);
+  EXPECT_NE(refused.message().find("What would fit: a context of 16"), std::string::npos) << refused.message();
 }
 
 TEST_F(EngineTest, WhileMemoryIsShortNothingBegins) {

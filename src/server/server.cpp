@@ -11,24 +11,30 @@
 
 namespace hearth::server {
 struct Server::Parts {
-  Parts(LanguageService& service, ServerOptions options, const ComfyOptions& comfy, MemoryService* memory);
+  Parts(LanguageService& service, ServerOptions options, const ComfyOptions& comfy, MemoryService* memory,
+        std::optional<planner::Desk> desk);
   void add_own_routes(std::vector<http::Route>& routes);
 
   LanguageService& service;
   MemoryService* const memory;
   HttpMetrics metrics;
   std::optional<ComfyService> pictures;
+  std::optional<PlanRoutes> plans;
   const bool has_frontend;
   std::unique_ptr<http::HttpServer> http;
 };
 
 Server::Parts::Parts(LanguageService& the_service, ServerOptions options, const ComfyOptions& comfy,
-                     MemoryService* the_memory)
+                     MemoryService* the_memory, std::optional<planner::Desk> desk)
     : service(the_service), memory(the_memory), has_frontend(comfy.backend && !comfy.frontend.empty()) {
   std::vector<http::Route> routes = openai_routes(service, options.max_queue);
   add_own_routes(routes);
   if (memory) {
     for (http::Route& route : memory_routes(*memory, /*with_free=*/!comfy.backend)) routes.push_back(std::move(route));
+  }
+  if (desk) {
+    plans.emplace(*std::move(desk));
+    for (http::Route& route : plans->routes()) routes.push_back(std::move(route));
   }
   if (comfy.backend) {
     pictures.emplace(comfy);
@@ -58,8 +64,9 @@ void Server::Parts::add_own_routes(std::vector<http::Route>& routes) {
   for (http::Route& route : page_routes(has_frontend)) routes.push_back(std::move(route));
 }
 
-Server::Server(LanguageService& service, ServerOptions options, const ComfyOptions& comfy, MemoryService* memory)
-    : parts_(std::make_unique<Parts>(service, std::move(options), comfy, memory)) {}
+Server::Server(LanguageService& service, ServerOptions options, const ComfyOptions& comfy, MemoryService* memory,
+               std::optional<planner::Desk> desk)
+    : parts_(std::make_unique<Parts>(service, std::move(options), comfy, memory, std::move(desk))) {}
 
 Server::~Server() = default;
 

@@ -1,15 +1,17 @@
 // The server as an application uses it: HTTP routes of every API over one LanguageService and, when there are any, a
-// ComfyBackend for pictures and a MemoryService.
+// ComfyBackend for pictures, a MemoryService and a desk for plans.
 //   Server server(service, options, comfy);  server.start().value();  ...  server.stop();
 // All must outlive the server and every request it still runs. Signals are the application's business.
 #pragma once
 #include <memory>
+#include <optional>
 
 #include "core/base/result.h"
 #include "runtime/request.h"
 #include "server/comfy_service.h"
 #include "server/http/http_server.h"
 #include "server/memory_service.h"
+#include "server/plan_routes.h"
 
 namespace hearth::server {
 
@@ -17,9 +19,9 @@ using http::ServerOptions;
 
 class Server {
  public:
-  /// Throws when `comfy` names a backend whose queue cannot be opened.
+  /// Throws when `comfy` names a backend whose queue cannot be opened. Without a desk there are no plans.
   Server(LanguageService& service, ServerOptions options, const ComfyOptions& comfy = {},
-         MemoryService* memory = nullptr);
+         MemoryService* memory = nullptr, std::optional<planner::Desk> desk = {});
   ~Server();
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "server/picture_batch.h"
 #include "workflow/compose.h"
 
 namespace hearth::server {
@@ -81,6 +82,7 @@ Value WorkflowBackend::compose(const openai::ImageCall& call, uint64_t seed) {
       parts.model ? studio_.engine().native_size(*parts.model) : diffuse::PictureSize{1024, 1024};
   o.width = call.width.value_or(preset->width.value_or(static_cast<int>(native.width)));
   o.height = call.height.value_or(preset->height.value_or(static_cast<int>(native.height)));
+  if (call.is_auto_count && room_) o.batch = pictures_at_once(o, path, config_.pictures, room_(), call.count);
   return workflow::compose_picture(o);
 }
 

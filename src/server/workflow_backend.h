@@ -23,6 +23,10 @@ class WorkflowBackend final : public ComfyBackend {
   WorkflowBackend(workflow::Studio& studio, const config::Config& config, Hooks hooks)
       : studio_(studio), config_(config), hooks_(std::move(hooks)) {}
 
+  /// Asked where a request leaves the number of pictures to memory: the bytes that pictures may hold when it begins.
+  /// Set before requests come; without it such a request draws as many as it says at most.
+  void set_room(std::function<int64_t()> room) { room_ = std::move(room); }
+
   workflow::Verdict check(Value& prompt, const std::optional<std::vector<std::string>>& targets) override;
   Value object_info() override;
   Value object_info(std::string_view class_name) override;
@@ -40,6 +44,7 @@ class WorkflowBackend final : public ComfyBackend {
   workflow::Studio& studio_;
   const config::Config& config_;
   const Hooks hooks_;
+  std::function<int64_t()> room_;
 };
 
 }  // namespace hearth::server

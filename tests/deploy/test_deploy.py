@@ -145,7 +145,7 @@ def test_the_context_has_what_the_build_names_and_not_what_lies_about(dockerfile
         r"^add_subdirectory\(([\w/]+)\)", (ROOT / "CMakeLists.txt").read_text(), re.M)]
     named += re.findall(r"\$\{CMAKE_SOURCE_DIR\}/([\w./]+\.\w+)", (ROOT / "src" / "CMakeLists.txt").read_text())
     named += ["CMakeLists.txt", "CMakePresets.json", "cmake/embed.cmake", "assets/sprite/packed.py",
-              "assets/sprite/sprite.packed"]
+              "assets/sprite/sprite.packed", "assets/sprite/about.json"]
     assert {"web/app.js", "tests/CMakeLists.txt", "src/CMakeLists.txt"} <= set(named)
     for path in named:
         assert (ROOT / path).exists(), path

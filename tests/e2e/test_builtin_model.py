@@ -204,3 +204,18 @@ def test_previews_become_the_picture(server, tmp_path):
     away_from_final = [unlikeness(preview) for preview in shown]
     assert numpy.mean(away_from_final[:third]) > numpy.mean(away_from_final[-third:])
     assert away_from_final[-1] < 0.3, away_from_final
+
+
+@pytest.mark.parametrize("prompt", ["a red apple", "a blue car"])
+def test_a_quick_preview_has_the_colours_of_the_picture(server, tmp_path, prompt):
+    imagine(tmp_path, prompt, "--seed", 1)
+    graph = json.loads(Image.open(tmp_path / "picture.png").text["prompt"])
+    next(node for node in graph.values() if node["class_type"] == "KSampler")["inputs"]["seed"] = 6
+    shown, files = previews_of(server, graph)
+    data = server.request("GET", f"/view?filename={files[0]['filename']}&subfolder=&type={files[0]['type']}")[2]
+
+    def cells(picture):
+        return numpy.asarray(picture.convert("RGB").resize((16, 16), Image.BOX), float)
+
+    off = numpy.abs(cells(Image.fromarray(shown[-1])) - cells(Image.open(io.BytesIO(data)))).mean()
+    assert off < 35, off  # of 255; the colours of SDXL's latents are off by 96 on average

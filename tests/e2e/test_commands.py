@@ -13,7 +13,7 @@ from hearth_process import ROOT, Hearth, environment, free_port, model_file, pro
 FLAGS = {
     "": {"--help", "-h", "--version", "--config", "--log-level"},
     "serve": {"--help", "-h", "--host", "--port", "--device", "--threads", "--model", "-m", "--preload",
-              "--frontend", "--preview-method"},
+              "--frontend", "--preview-method", "--quiet", "-q"},
     "imagine": {"--help", "-h", "--output", "-o", "--model", "-m", "--negative", "-n", "--preset", "-p", "--size",
                 "--steps", "--cfg", "--rescale-cfg", "--sampler", "--scheduler", "--seed", "--batch", "--lora",
                 "--init", "--mask",
@@ -26,7 +26,8 @@ FLAGS = {
     "chat": {"--help", "-h", "--model", "-m", "--system", "-s", "--prompt", "-p", "--temperature", "--max-tokens",
              "--seed", "--device"},
     "plan": {"--help", "-h", "--ctx", "--parallel", "--prompt", "--kv-dtype", "--quant", "--images", "--batch",
-             "--steps", "--vae-tile", "--machine", "--machines", "--price", "--currency", "--svg", "--table", "--json"},
+             "--steps", "--cfg", "--vae-tile", "--machine", "--machines", "--price", "--kwh-price", "--currency",
+             "--svg", "--table", "--json"},
     "pull": {"--help", "-h", "--as", "--file", "--sha256", "--replace", "--link"},
     "models": {"--help", "-h"},
     "models list": {"--help", "-h"},

@@ -90,6 +90,26 @@ def test_a_batch_goes_on_where_it_was(tmp_path, checkpoints):
     assert Image.open(tmp_path / "out/contact-sheet.png").size[0] > 256
 
 
+@pytest.mark.parametrize("name, text, words, wanted", [
+    ("p.csv", "prompt,seed\na fox,\na hen,7\n", ("--seeds", "1..2"), "record 3: 'seed' is set here and by --seeds"),
+    ("p.jsonl", '{"prompt": "a fox", "seed": 7}\n', ("--seeds", "1..2"), "jsonl:1: 'seed' is set here and by --seeds"),
+    ("p.csv", "prompt,steps\na fox,3\n", ("--grid", "steps=2,3"), "'steps' is set here and by --grid steps"),
+])
+def test_what_a_file_and_a_flag_both_set_is_refused(tmp_path, checkpoints, name, text, words, wanted):
+    (tmp_path / name).write_text(text)
+    done = imagine(tmp_path, checkpoints, "--from", name, "--out", "out", *words)
+    assert done.returncode == 2 and wanted in done.stderr, done.stderr
+    assert not (tmp_path / "out").exists() or not any((tmp_path / "out").iterdir())
+
+
+def test_every_record_may_have_a_seed_of_its_own(tmp_path, checkpoints):
+    (tmp_path / "p.csv").write_text("prompt,seed\na fox,7\na hen,\n")
+    done = imagine(tmp_path, checkpoints, "--from", "p.csv", "--grid", "steps=2", "--out", "out", "-q")
+    assert done.returncode == 0, done.stderr
+    lines = [json.loads(line) for line in (tmp_path / "out/manifest.jsonl").read_text().splitlines()]
+    assert [(line["prompt"], line["seed"]) for line in lines] == [("a fox", 7), ("a hen", 0)]
+
+
 def test_stopping_leaves_nothing_behind(tmp_path, checkpoints):
     words = [program(), "imagine", "a fox", "-m", checkpoints / "sd1.safetensors", "--size", "256x256",
              "--steps", "10000"]
@@ -169,6 +189,8 @@ def test_a_wrong_line_of_a_list_is_found_before_anything_is_drawn(tmp_path, chec
     (("a fox", "--grid", "steps=2", "--grid", "sampler=euler,eule", "--out", "o"), "did you mean 'euler'?"),
     (("a fox", "--init", "nothing.png"), "no such file"),
     (("a fox", "--seeds", "1..3"), "--out"),
+    (("a fox", "--seed", "1", "--seeds", "1..3", "--out", "o"), "leave one of them out"),
+    (("a fox", "--grid", "seed=1,2", "--seeds", "1..3", "--out", "o"), "--seeds sets that already"),
     (("a fox", "--seeds", "3..1", "--out", "o"), "below the first"),
     (("a fox", "--grid", "colour=1", "--out", "o"), "unknown setting 'colour'"),
     ((), "what to draw"),

@@ -1,15 +1,20 @@
 """hearth plan: what it says of a model is what a server then holds, and what it prints for people and programs."""
+import concurrent.futures
+import http.client
 import json
 import os
 import pathlib
+import re
 import subprocess
+import time
 import xml.etree.ElementTree
 
 import pytest
 
 from comfy_client import picture_graph
 from comfy_process import ComfyHearth
-from hearth_process import COMPLETIONS, ROOT, Hearth, model_file, profile, program, run
+from hearth_process import (COMPLETIONS, ROOT, Hearth, environment, free_port, model_file, profile, program, run,
+                            until)
 
 MIB = 1 << 20
 GIB = 1 << 30
@@ -68,9 +73,11 @@ def sprite():
     return program().resolve().parent.parent / "share/hearth/models/checkpoints/sprite.safetensors"
 
 
-@pytest.mark.parametrize("family, side, batch", [("sd1", 256, 1), ("sdxl", 256, 1), ("sdxl", 128, 3),
-                                                 ("sprite", 128, 1)])
-def test_bytes_of_a_picture_model_are_those_of_the_running_server(tmp_path, family, side, batch):
+@pytest.mark.parametrize("family, side, batch, cfg, tile", [
+    ("sd1", 256, 1, 7, 0), ("sd1", 256, 2, 1, 0), ("sd1", 512, 1, 1, 128), ("sdxl", 256, 1, 7, 0),
+    ("sdxl", 128, 3, 7, 0), ("sdxl", 256, 2, 1, 128), ("sprite", 128, 1, 7, 0), ("sprite", 256, 5, 7, 0),
+    ("sprite", 512, 1, 1, 128)])
+def test_bytes_of_a_picture_model_are_those_of_the_running_server(tmp_path, family, side, batch, cfg, tile):
     folder = tmp_path / "server" / "models" / "checkpoints"
     if family == "sprite":
         file = sprite()
@@ -80,12 +87,14 @@ def test_bytes_of_a_picture_model_are_those_of_the_running_server(tmp_path, fami
         (folder / file.name).symlink_to(file)
     else:
         file = checkpoint(folder, family)
-    got = plan(tmp_path, file, "--images", f"{side}x{side}", "--batch", batch)
+    tiles = ["--vae-tile", tile] if tile else []
+    got = plan(tmp_path, file, "--images", f"{side}x{side}", "--batch", batch, "--cfg", cfg, *tiles)
     said = got["models"][0]
     assert said["kind"] == "picture" and not said["estimate"] and said["largest_batch"] >= batch
-    with ComfyHearth(tmp_path / "server") as server:
+    config = f'vae_tiling = "on"\nvae_tile = {tile}\n' if tile else ""
+    with ComfyHearth(tmp_path / "server", config) as server:
         before = server.memory_bytes("VmRSS")
-        graph = picture_graph(file.name, side, steps=2, seed=1)
+        graph = picture_graph(file.name, side, steps=2, seed=1, cfg=cfg)
         for node in graph.values():
             if "batch_size" in node["inputs"]:
                 node["inputs"]["batch_size"] = batch
@@ -150,3 +159,223 @@ def test_an_installed_model_by_name_and_a_batch_of_its_own(tmp_path):
     got = plan(tmp_path, "sdxl", "--machine", "gb10", "--batch", "auto")["models"][0]
     assert got["batch"] == got["largest_batch"] >= 8
     assert pathlib.Path(file).exists()
+
+
+def fetch(server, path, body=None):
+    """Status and parsed body."""
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=120)
+    connection.request("POST" if body else "GET", path, json.dumps(body) if body else None)
+    answer = connection.getresponse()
+    data = answer.read()
+    connection.close()
+    return answer.status, json.loads(data)
+
+
+def ask(server, **fields):
+    return fetch(server, "/plan?" + "&".join(f"{name}={value}" for name, value in fields.items()))
+
+
+def shipped_sprite(folder):
+    if not sprite().exists():
+        pytest.skip("the target sprite is not built")
+    return folder
+
+
+def test_the_server_plans_for_pictures_and_words(tmp_path):
+    config = profile("smollm2", model_file("smollm2")) + """
+[planner]
+price_per_kwh = 0.5
+currency = "EUR "
+power = 60
+"""
+    with ComfyHearth(shipped_sprite(tmp_path) / "server", config) as server:
+        status, got = ask(server, model="sprite", width=256, height=256, batch="auto")
+        assert status == 200, got
+        assert got["kind"] == "picture" and got["fits"] and got["now"]["fits"]
+        assert got["batch"] == got["now"]["largest_batch"] <= got["largest_batch"]
+        assert got["bytes"]["total"] == sum(got["bytes"][kind] for kind in ("weights", "state", "arena", "buffer"))
+        assert got["seconds"] > 0 and got["limit"] and got["joules_per_picture"] > 0
+        assert [phase["phase"] for phase in got["plan"]["models"][0]["phases"]] == [
+            "text", "denoising", "decoding", "picture"]
+        assert got["price_per_picture"] == pytest.approx(got["joules_per_picture"] / 3.6e6 * 0.5)
+
+        status, words = ask(server, model="smollm2", ctx=1024, parallel=2)
+        assert status == 200 and words["context"] == 1024 and words["parallel"] == 2, words
+        assert words["token_seconds"] > 0 and words["largest_context"] == 8192
+        cli = plan(tmp_path, model_file("smollm2"), "--ctx", 1024, "--parallel", 2)["models"][0]
+        assert words["bytes"]["total"] == cli["total_bytes"], "the command line says the same"
+
+        status, spark = ask(server, model="llama-3.1-405b:nvfp4", machine="gb10")
+        assert status == 200 and not spark["fits"] and "now" not in spark and spark["machine"] == "gb10"
+
+        for fields, code, needle, param in (
+                ({"model": "sprit"}, 404, "did you mean 'sprite'", None),
+                ({"model": "%2Fetc%2Fhostname"}, 404, "no installed model", None),
+                ({"model": "sprite", "width": 4}, 400, "from 16 to 16384", "width"),
+                ({"model": "sprite", "machine": "gb11"}, 400, "did you mean 'gb10'", "machine"),
+                ({"model": "llama-3.1-8b", "quant": "q4km"}, 400, "did you mean 'q4_k_m'", "quant"),
+                ({"model": "sprite", "quant": "q4_k_m"}, 400, "fp32, fp16 or bf16", "quant"),
+                ({"model": "sdxl", "quant": "fp8"}, 400, "16 or 32 bits", "quant"),
+                ({"model": "smollm2", "quant": "q8_0"}, 400, "what its file holds", "quant"),
+                ({"model": "sprite", "colour": 3}, 400, "unknown field 'colour'", None),
+                ({}, 400, "model: missing", "model")):
+            status, error = ask(server, **fields)
+            assert status == code and needle in error["error"]["message"], error
+            assert param is None or error["error"]["param"] == param
+
+
+def test_free_now_is_what_the_governor_would_grant(tmp_path):
+    config = profile("smollm2", model_file("smollm2"), "context = 2048") + '[memory]\nbudget = "1GiB"\n'
+    with Hearth(tmp_path, config) as server:
+        def now():
+            return ask(server, model="smollm2", ctx=2048)[1]
+
+        before = now()
+        assert before["now"]["idle_bytes"] == 0 and before["now"]["free_bytes"] <= GIB
+        assert server.post(COMPLETIONS, model="smollm2", prompt="x", max_tokens=1)[0] == 200
+        held = sum(server.leases().values())
+        after = now()
+        assert after["now"]["free_bytes"] <= before["now"]["free_bytes"] - held + 64 * MIB
+        for _ in range(200):  # until the request's end is seen
+            if after["now"]["idle_bytes"] > 0:
+                break
+            after = now()
+        assert after["now"]["idle_bytes"] == pytest.approx(held, rel=0.02), "it could leave"
+        assert after["now"]["fits"] and after["bytes"] == before["bytes"]
+
+
+def test_nobody_waits_for_plans(tmp_path):
+    with Hearth(tmp_path, profile("smollm2", model_file("smollm2"))) as server:
+        names = ("llama-3.1-70b:q4_k_m", "qwen3-32b:q8_0", "sdxl", "llama-3.1-405b:q8_0")
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            plans = [pool.submit(ask, server, model=name, machine="gb10") for name in names]
+            worst = 0.0
+            while not all(future.done() for future in plans):
+                start = time.monotonic()
+                assert fetch(server, "/health")[0] == 200
+                worst = max(worst, time.monotonic() - start)
+            assert all(future.result()[0] == 200 for future in plans)
+        assert worst < 1.0, f"a plan held others up for {worst:.2f} s"
+
+
+def imagine(folder, *words):
+    return run(folder, "imagine", "a red apple", "--steps", 1, "--seed", 1, *words)
+
+
+def test_a_batch_of_as_many_as_memory_holds(tmp_path):
+    shipped_sprite(tmp_path)
+    one, eight = (plan(tmp_path, sprite(), "--images", "256x256", "--batch", n)["models"][0]["total_bytes"]
+                  for n in (1, 8))
+    assert eight > one + 4 * MIB
+    (tmp_path / "hearth.toml").write_text(f"""
+[memory]
+budget = "{(one + (eight - one) // 2) // 1024}KiB"
+[presets.many]
+steps = 1
+batch = "auto"
+""")
+    done = imagine(tmp_path, "--size", "256x256", "--batch", "auto", "-o", "some.png")
+    assert done.returncode == 0, done.stderr
+    files = done.stdout.split()
+    said = re.search(r"(\d+) of at most 8 pictures at once", done.stderr)
+    assert said and 1 < int(said[1]) < 8 and len(files) == int(said[1]), done.stderr
+    assert all((tmp_path / name).exists() for name in files)
+    assert len(imagine(tmp_path, "--size", "256x256", "-p", "many", "-o", "b.png").stdout.split()) == len(files)
+    assert len(imagine(tmp_path, "--size", "256x256", "--batch", "auto:2", "-o", "c.png").stdout.split()) == 2
+    refused = imagine(tmp_path, "--size", "256x256", "--batch", "many")
+    assert refused.returncode == 2 and "auto:N" in refused.stderr
+
+
+def test_the_api_draws_as_many_as_memory_holds(tmp_path):
+    shipped_sprite(tmp_path)
+    one, eight = (plan(tmp_path, sprite(), "--images", "256x256", "--batch", n)["models"][0]["total_bytes"]
+                  for n in (1, 8))
+    budget = f'[memory]\nbudget = "{(one + (eight - one) // 2) // 1024}KiB"\n'
+    with ComfyHearth(tmp_path / "server", budget) as server:
+        def drawn(**fields):
+            status, answer = fetch(server, "/v1/images/generations", {
+                "prompt": "a red apple", "model": "sprite", "size": "256x256", "steps": 1, "seed": 1,
+                "response_format": "url", **fields})
+            assert status == 200, answer
+            return len(answer["data"])
+
+        some = drawn(n="auto")
+        assert 1 < some < 8
+        assert drawn(n="auto") == some, "what the first has left in memory counts as room"
+        assert drawn(n=40, batch="auto") == some and drawn(n=2, batch="auto") == 2 and drawn(n=1) == 1
+        status, error = fetch(server, "/v1/images/generations", {"prompt": "x", "n": "many"})
+        assert status == 400 and error["error"]["param"] == "n", error
+
+
+def test_a_refused_picture_names_what_fits_and_that_does(tmp_path):
+    shipped_sprite(tmp_path)
+    four = plan(tmp_path, sprite(), "--images", "512x512", "--batch", 4)["models"][0]["total_bytes"]
+    (tmp_path / "hearth.toml").write_text(f'[memory]\nbudget = "{four // 1024}KiB"\n[pictures]\nvae_tiling = "off"\n')
+    done = imagine(tmp_path, "--size", "512x512", "--batch", 60, "-o", "a.png")
+    assert done.returncode == 1 and "What would fit: a batch of " in done.stderr, done.stderr
+    batch = int(re.search(r"a batch of (\d+)", done.stderr)[1])
+    assert 1 <= batch < 60
+    done = imagine(tmp_path, "--size", "512x512", "--batch", batch, "-o", "b.png")
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_server_names_a_larger_model_where_one_fits(tmp_path):
+    with Hearth(tmp_path / "a") as server:
+        pass
+    said = "".join(server.log)
+    line = re.search(r"a larger model for this machine: (.*)", said)
+    assert line, said
+    assert re.search(r"needs [\d.]+ [MG]iB of the [\d.]+ [MG]iB .* get it with `hearth pull hf:", line[1]), line[1]
+    with Hearth(tmp_path / "b", '[memory]\nbudget = "64MiB"\n') as server:
+        pass
+    assert "a larger model" not in "".join(server.log), "nothing fits"
+
+
+def test_a_quiet_server_says_nothing_when_all_is_well(tmp_path):
+    port = free_port()
+    config = profile("smollm2", model_file("smollm2"))
+    (tmp_path / "hearth.toml").write_text(config)
+    process = subprocess.Popen([program(), "serve", "--port", str(port), "--device", "cpu", "--quiet"], cwd=tmp_path,
+                               env=environment(tmp_path), stderr=subprocess.PIPE, text=True)
+
+    def answers():
+        try:
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+            connection.request("GET", "/health")
+            return connection.getresponse().status == 200
+        except OSError:
+            return False
+
+    assert until(answers)
+    process.terminate()
+    said = process.communicate(timeout=20)[1]
+    assert process.returncode == 0 and " I " not in said, said
+
+
+def doctor(*words):
+    return subprocess.run([program().parent / "hearth-doctor", *map(str, words)], capture_output=True, text=True,
+                          check=False)
+
+
+def test_the_small_program_plans_as_the_large_one_does(tmp_path):
+    alone = doctor("plan", "--table", "--json")
+    assert alone.returncode == 0, alone.stderr
+    assert json.loads(alone.stdout) == plan(tmp_path, "--table")
+    assert "two machines together" in doctor("plan", "--table").stdout
+    words = ("plan", model_file("smollm2"), "sdxl", "--machine", "gb10", "--ctx", 1024, "--images", "512x512", "--json")
+    alone = doctor(*words)
+    assert alone.returncode == 0, alone.stderr
+    assert json.loads(alone.stdout) == plan(tmp_path, *words[1:-1])
+    here = doctor("plan", model_file("smollm2"))
+    assert here.returncode == 0 and "measured here with" in here.stdout, here.stderr
+    missing = doctor("plan", "llama-3.1-80b")
+    assert missing.returncode == 1 and "did you mean 'llama-3.1-8b'" in missing.stderr
+    assert "plan" in doctor("--help").stdout and "--table" in doctor("plan", "--help").stdout
+
+
+def test_the_small_program_is_small_and_needs_nothing():
+    file = program().parent / "hearth-doctor"
+    kind = subprocess.run(["ldd", file], capture_output=True, text=True, check=False)
+    if "not a dynamic executable" not in kind.stdout + kind.stderr and "statically linked" not in kind.stdout:
+        pytest.skip("a build with sanitizers")
+    assert file.stat().st_size < 8 * MIB

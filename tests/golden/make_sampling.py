@@ -349,10 +349,15 @@ def unet_model(kind, prediction):
     config = types.SimpleNamespace(
         unet_config={"disable_unet_model_creation": True}, latent_format=comfy.latent_formats.LatentFormat(),
         manual_cast_dtype=None, custom_operations=None, memory_usage_factor=0.1, sampling_settings={}, optimizations={})
+    if prediction == "playground":
+        config.latent_format = comfy.latent_formats.SDXL_Playground_2_5()
     cls = {"sd1": mb.BaseModel, "inpaint": mb.BaseModel, "sdxl": mb.SDXL, "refiner": mb.SDXLRefiner}[kind]
     model = cls(config, model_type=mb.ModelType.V_PREDICTION if prediction == "v" else mb.ModelType.EPS)
     if kind == "inpaint":
         model.set_inpaint()
+    if prediction == "playground":
+        import comfy.model_sampling as ms
+        model.model_sampling = mixed(ms.ModelSamplingContinuousEDM, ms.EDM, 0.002, 80.0, 0.5)
     model.diffusion_model = AnalyticUnet()
     model.current_patcher = types.SimpleNamespace(prepare_state=lambda t: None, apply_hooks=lambda hooks: {})
     return model
@@ -431,6 +436,27 @@ SCENARIOS = {
                               "positive": [WHOLE, {"context": "b4", "area": [8, 8, 3, 2]}], "negative": [NEGATIVE],
                               "cfg": 3.0},
     "inpaint_of_nothing": {"model": "inpaint", "positive": [WHOLE], "negative": [NEGATIVE], "cfg": 3.0},
+    "inpaint_playground": {"model": "inpaint", "prediction": "playground", "latent": True, "noise_mask": "small",
+                           "positive": [{"context": "c6", "concat_latent": "picture", "concat_mask": "small"}],
+                           "negative": [NEGATIVE], "cfg": 3.0},
+    "playground": {"batch": 2, "prediction": "playground", "latent": True, "positive": [WHOLE], "negative": [NEGATIVE],
+                   "cfg": 3.0, "sampler": "dpmpp_2m", "denoise": 0.6},
+    "playground_of_nothing": {"prediction": "playground", "positive": [WHOLE], "negative": [NEGATIVE], "cfg": 3.0},
+    "dual_model": {"kind": "dual_model", "negative_prediction": "v", "batch": 2, "positive": [WHOLE],
+                   "negative": [NEGATIVE], "cfg": 4.0},
+    "dual_model_at_1": {"kind": "dual_model", "negative_prediction": "v", "positive": [WHOLE], "negative": [NEGATIVE],
+                        "cfg": 1.0, "rescale": 0.7},
+    "dual_model_rescaled": {"kind": "dual_model", "negative_prediction": "v", "positive": [WHOLE],
+                            "negative": [NEGATIVE], "cfg": 4.0, "rescale": 0.7, "sampler": "dpmpp_2m"},
+    "dual_model_cfg_pp": {"kind": "dual_model", "negative_prediction": "v", "positive": [WHOLE],
+                          "negative": [NEGATIVE], "cfg": 1.6, "sampler": "euler_cfg_pp"},
+    "dual_model_areas": {"kind": "dual_model", "negative_prediction": "eps", "latent": True, "noise_mask": "two",
+                         "positive": [WHOLE, {"context": "b4", "area": [9, 6, 4, 3], "strength": 0.8}],
+                         "negative": [NEGATIVE, {"context": "t3", "area": [12, 12, 4, 0]}], "cfg": 3.0},
+    "dual_model_latents": {"kind": "dual_model", "model": "inpaint", "negative_prediction": "playground",
+                           "latent": True, "noise_mask": "small",
+                           "positive": [{"context": "c6", "concat_latent": "picture", "concat_mask": "small"}],
+                           "negative": [NEGATIVE], "cfg": 3.0},
     "perp_neg": {"kind": "perp_neg", "positive": [WHOLE], "middle": [{"context": "b4"}], "negative": [NEGATIVE],
                  "cfg": 4.0, "negative_scale": 1.5},
     "perp_neg_batch": {"kind": "perp_neg", "batch": 2, "positive": [WHOLE], "middle": [{"context": "t3"}],
@@ -483,6 +509,29 @@ def condition(spec, inputs):
     return [inputs[spec["context"]], values]
 
 
+def two_models(patcher, other):
+    """A guider whose negative another model sees, put together from ComfyUI's parts as DualModelGuider of its newer
+    versions behaves."""
+    import comfy.samplers as cs
+
+    class TwoModels(cs.CFGGuider):
+        def get_ready(self, noise, latent, mask, seed):
+            if latent.any():
+                latent = other.process_latent_in(latent)
+            conds = {"negative": [dict(c) for c in self.original_conds["negative"]]}
+            self.against = cs.process_conds(other, noise, conds, torch.device("cpu"), latent, mask, seed)["negative"]
+
+        def predict_noise(self, x, timestep, model_options={}, seed=None):
+            def seen(model, conds):
+                return cs.calc_cond_batch(model, [conds], x, timestep, model_options)[0]
+            prompt = seen(self.inner_model, self.conds["positive"])
+            if self.cfg == 1:
+                return prompt
+            return cs.cfg_function(self.inner_model, prompt, seen(other, self.against), self.cfg, x, timestep,
+                                   model_options=model_options, cond=self.conds["positive"], uncond=self.against)
+    return TwoModels(patcher)
+
+
 def run_scenario(spec, inputs):
     import types
     import comfy.sampler_helpers
@@ -512,6 +561,10 @@ def run_scenario(spec, inputs):
         guider = cs.CFGGuider(patcher)
         guider.set_conds(lists["positive"], lists["negative"])
         guider.set_cfg(spec["cfg"])
+    elif kind == "dual_model":
+        guider = two_models(patcher, unet_model(spec.get("model", "sd1"), spec["negative_prediction"]))
+        guider.set_conds(lists["positive"], lists["negative"])
+        guider.set_cfg(spec["cfg"])
     elif kind == "perp_neg":
         from comfy_extras.nodes_perpneg import Guider_PerpNeg
         guider = Guider_PerpNeg(patcher)
@@ -535,7 +588,10 @@ def run_scenario(spec, inputs):
         mask = comfy.sampler_helpers.prepare_mask(inputs[spec["noise_mask"]], latent.shape, "cpu")
     seed = 4711
     seen = []
-    out = guider.inner_sample(prepare_noise(latent, seed), latent, torch.device("cpu"), cs.sampler_object(name), sigmas,
+    noise = prepare_noise(latent, seed)
+    if kind == "dual_model":
+        guider.get_ready(noise, latent, mask, seed)
+    out = guider.inner_sample(noise, latent, torch.device("cpu"), cs.sampler_object(name), sigmas,
                               mask, lambda i, denoised, x, total: seen.append(denoised), True, seed)
     return out, seen[-1]
 

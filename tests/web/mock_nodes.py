@@ -50,6 +50,12 @@ def object_info(checkpoints, pictures):
               [], is_output=True, display="Save Image", hidden=kept),
         _node("PreviewImage", "image", {"images": ["IMAGE", {}]}, [], is_output=True, display="Preview Image",
               hidden=kept),
+        _node("HearthComputeOptions", "advanced/hearth",
+              {"model": ["MODEL", {}], "clip": ["CLIP", {}], "vae": ["VAE", {}],
+               "precision": [["default", "auto", "fp32", "fp16", "bf16"], {}],
+               "attention": [["default", "auto", "tiled", "exact"], {}], "vae_slicing": [["default", "on", "off"], {}],
+               "vae_tiling": [["default", "auto", "on", "off"], {}], "vae_tile": _int(512, 64, 4096, step=32)},
+              ["MODEL", "CLIP", "VAE"], display="Compute Options"),
         _node("LoadImage", "image", {"image": [list(pictures), {"image_upload": True}]}, ["IMAGE", "MASK"],
               display="Load Image"),
     ]

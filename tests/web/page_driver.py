@@ -42,6 +42,11 @@ class Driver:
         self.prepare(prompt, steps)
         self.press_draw()
 
+    def size_of(self, image):
+        """Width and height of a picture once it has loaded. Its src may change meanwhile: img.decode() would fail."""
+        loaded = "img => img.complete && img.naturalWidth > 0 && [img.naturalWidth, img.naturalHeight]"
+        return self.page.wait_for_function(loaded, arg=image.element_handle()).json_value()
+
     def gallery(self):
         return self.page.locator("#gallery > li")
 

@@ -36,13 +36,36 @@ def test_a_drawing_shows_progress_and_preview_and_can_be_cancelled(site, driver)
         expect(page.locator("#preview")).to_be_visible()
         expect(page.locator("#now-step")).to_have_text(re.compile(rf"step \d+ of {steps}"))
         expect(page.locator("#now-text")).to_have_text("a red barn")
-        assert page.locator("#preview").evaluate("img => img.decode().then(() => img.naturalWidth)") > 0
+        assert driver.size_of(page.locator("#preview"))[0] > 0
         assert page.locator("#progress").evaluate("bar => bar.value / bar.max") > 0
         driver.watched.shoot("page-drawing")
         page.get_by_role("button", name="Cancel: a red barn").click()
         driver.expect_idle()
     assert driver.history()[-1]["status"]["messages"][-1][0] == "execution_interrupted"
     expect(driver.gallery()).to_have_count(0)
+
+
+def test_a_preview_that_is_no_picture_leaves_the_last_one(mocked):
+    shown = mocked.page.evaluate("""async () => {
+      const bytes = async side => {
+        const canvas = new OffscreenCanvas(side, side);
+        canvas.getContext("2d").fillRect(0, 0, side, side);
+        const picture = new Uint8Array(await (await canvas.convertToBlob()).arrayBuffer());
+        return Uint8Array.from([0, 0, 0, 1, 0, 0, 0, 2, ...picture]).buffer;
+      };
+      const broken = Uint8Array.from([0, 0, 0, 1, 0, 0, 0, 2, 1, 2, 3]).buffer, widths = [];
+      const note = () => widths.push(el("preview").naturalWidth);
+      begin("one");
+      await hearPreview(await bytes(8)); note();
+      await hearPreview(broken); note();
+      const [early, late] = [hearPreview(await bytes(16)), hearPreview(await bytes(32))];
+      await Promise.all([early, late]); note();
+      const last = hearPreview(await bytes(64));
+      begin("two");  // what was on its way is of another drawing
+      await last;
+      return [...widths, el("preview").hidden];
+    }""")
+    assert shown == [8, 8, 32, True]
 
 
 def test_a_finished_picture_is_in_the_gallery_and_opens_in_full_size(site, driver):
@@ -56,7 +79,7 @@ def test_a_finished_picture_is_in_the_gallery_and_opens_in_full_size(site, drive
 
     page.get_by_role("button", name="Open in full size: a lighthouse").click()
     full = page.locator("#full")
-    assert full.evaluate("img => img.decode().then(() => [img.naturalWidth, img.naturalHeight])") == [site.side] * 2
+    assert driver.size_of(full) == [site.side] * 2
     expect(page.locator("#full-text")).to_contain_text(f"seed {sampler_of(graph)['seed']}")
     data = page.request.get(full.evaluate("img => img.src")).body()
     assert png_size(data) == (site.side, site.side) and '"a lighthouse"' in png_texts(data)["prompt"]
@@ -106,6 +129,40 @@ def test_use_these_settings_fills_the_form(driver):
         expect(page.get_by_label(label, exact=True)).to_have_value(value)
     expect(driver.chooser("Sampler")).to_have_value("heun")
     expect(page.get_by_label("a new one each time")).not_to_be_checked()
+
+
+def compute_of(graph):
+    """What a graph says of memory and attention, or nothing."""
+    nodes = [node["inputs"] for node in graph.values() if node["class_type"] == "HearthComputeOptions"]
+    return {name: value for name, value in nodes[0].items() if not isinstance(value, list)} if nodes else None
+
+
+def test_use_these_settings_takes_memory_and_attention_too(driver):
+    page, note = driver.page, driver.page.locator("#preset-note")
+    driver.draw("plain")
+    expect(driver.gallery()).to_have_count(1)
+    kept = {"precision": "fp16", "attention": "default", "vae_slicing": "on", "vae_tiling": "on", "vae_tile": 256}
+    page.evaluate("options => queue(graphOf({...formSettings(), prompt: 'careful', compute: options}))", kept)
+    expect(driver.gallery()).to_have_count(2)
+
+    driver.gallery().first.get_by_role("button", name="Use these settings").click()
+    expect(note).to_contain_text("as in that picture: precision fp16, vae slicing on, vae tiling on, vae tile 256")
+    page.reload()  # remembered with the form
+    expect(note).to_contain_text("precision fp16")
+    driver.press_draw()
+    expect(driver.gallery()).to_have_count(3)
+    driver.choose("Preset", "quality")
+    expect(note).to_have_text(re.compile("^(?!Memory)"))
+    driver.small_size()
+    driver.press_draw()
+    expect(driver.gallery()).to_have_count(4)
+    assert [compute_of(graph) for graph in driver.graphs()] == [None, kept, kept, None]
+
+    page.evaluate("options => { state.presets.find(each => each.name === 'batch').compute = options; }", kept)
+    driver.choose("Preset", "batch")
+    driver.gallery().last.get_by_role("button", name="Use these settings").click()
+    expect(note).to_contain_text("as in that picture: as the server has it")
+    assert page.evaluate("formSettings().compute") is None, "the picture had none, though its preset has"
 
 
 def test_several_pictures_are_drawn_a_batch_at_a_time_from_following_seeds(driver):
@@ -327,7 +384,7 @@ def test_with_an_api_key_the_page_asks_for_it_and_then_works(watch):
         driver = Driver(watched)
         driver.draw("behind a door")
         expect(driver.gallery()).to_have_count(1)
-        assert driver.gallery().locator("img").evaluate("img => img.decode().then(() => img.naturalWidth)") == 64
+        assert driver.size_of(driver.gallery().locator("img")) == [64, 64]
         expect(page.locator("#key-row")).to_be_hidden()
 
 

@@ -12,7 +12,7 @@ namespace {
 using api::FieldKind;
 using ImageField = api::Field<ImageCall>;
 
-constexpr int64_t kMaxSide = 16384;
+constexpr int64_t kMaxSide = 16384, kMostPictures = 64, kMostAutoPictures = 8;
 
 Result<void> set_size(ImageCall& call, const Value& v) {
   const std::string& text = v.as_string();
@@ -31,6 +31,24 @@ Result<void> set_size(ImageCall& call, const Value& v) {
   call.width = width;
   call.height = height;
   return {};
+}
+
+Result<void> set_count(ImageCall& call, const Value& v) {
+  if (v.is_string() && v.as_string() == "auto") {
+    call.is_auto_count = true;
+    call.count = kMostAutoPictures;
+    return {};
+  }
+  const bool is_count = v.is_integer() && v.as_double() >= 1 && v.as_double() <= kMostPictures;
+  if (is_count) return call.count = v.as_int(), Result<void>();
+  return unexpected(Code::kInvalidArgument, fmt::format("'n' must be an integer from 1 to {}, or \"auto\", got {}",
+                                                        kMostPictures, json::write(v)));
+}
+
+Result<void> set_batch(ImageCall& call, const Value& v) {
+  if (v.as_string() == "auto") return call.is_auto_count = true, Result<void>();
+  return unexpected(Code::kInvalidArgument, fmt::format("'batch' is '{}': expected auto; n is the number of pictures",
+                                                        v.as_string()));
 }
 
 Result<void> set_response_format(ImageCall& call, const Value& v) {
@@ -82,9 +100,11 @@ const ImageField kFields[] = {
     {{.name = "model", .kind = FieldKind::kString, .help = "a checkpoint of GET /models/checkpoints",
       .fallback = "pictures.default_model"},
      set_text<&ImageCall::model>},
-    {{.name = "n", .kind = FieldKind::kInteger, .help = "pictures, drawn together", .fallback = "1", .min = 1,
-      .max = 64},
-     set_whole<&ImageCall::count>},
+    {{.name = "n", .kind = FieldKind::kAny, .help = "pictures, drawn together: 1 to 64, or `auto`: as many as memory "
+                                                    "holds, at most 8",
+      .fallback = "1"},
+     set_count},
+    {{.name = "batch", .kind = FieldKind::kString, .help = "`auto`: as many as memory holds, at most `n`"}, set_batch},
     {{.name = "size", .kind = FieldKind::kString, .help = "WIDTHxHEIGHT in pixels, or auto",
       .fallback = "auto: the model's own"},
      set_size},

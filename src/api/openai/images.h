@@ -16,6 +16,7 @@ namespace hearth::openai {
 struct ImageCall {
   std::string prompt, negative, model, preset, sampler, scheduler;
   int64_t count = 1;
+  bool is_auto_count = false;            // as many as memory holds, at most `count`
   std::optional<int64_t> width, height;  // absent: the preset's, else the model's own
   std::optional<int64_t> steps;
   std::optional<double> cfg;

@@ -34,6 +34,20 @@ TEST(ImageCall, TakesWhatTheClientSends) {
   EXPECT_FALSE(accepted(R"({"prompt": "x", "size": "auto"})").width);
 }
 
+TEST(ImageCall, LeavesTheNumberToMemory) {
+  EXPECT_FALSE(accepted(R"({"prompt": "x", "n": 3})").is_auto_count);
+  const ImageCall any = accepted(R"({"prompt": "x", "n": "auto"})");
+  EXPECT_TRUE(any.is_auto_count);
+  EXPECT_EQ(any.count, 8);
+  const ImageCall most = accepted(R"({"prompt": "x", "batch": "auto", "n": 40})");
+  EXPECT_TRUE(most.is_auto_count);
+  EXPECT_EQ(most.count, 40);
+  for (const char* n : {"0", "65", "1.5", "\"many\"", "true", "18446744073709551615", "[1]"}) {
+    EXPECT_EQ(blamed(std::string(R"({"prompt": "x", "n": )") + n + "}"), "n") << n;
+  }
+  EXPECT_EQ(blamed(R"({"prompt": "x", "batch": "4"})"), "batch");
+}
+
 TEST(ImageCall, RefusalsNameTheField) {
   EXPECT_EQ(blamed(R"({"n": 1})"), "prompt");
   for (const char* size : {"640", "640x", "x640", "640x384x2", "0x64", "64x99999", "-64x64", "64 x64"}) {

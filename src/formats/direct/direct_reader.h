@@ -39,7 +39,7 @@ struct ReadOptions {
 
 class DirectReader {
  public:
-  /// `ring` is memory for it, aligned to 4096 bytes, borrowed for as long; empty or too small: the reader takes its own.
+  /// `ring` is memory for it, aligned to 4096 bytes, borrowed for as long; empty or too small: it takes its own.
   /// Throws Error{kIo} naming a file that cannot be opened.
   explicit DirectReader(std::vector<std::string> paths, ReadOptions options = {}, std::span<std::byte> ring = {});
   ~DirectReader();

@@ -74,15 +74,33 @@ bool predicts_v(const PicturePart<UnetConfig>& unet) {
   return std::sqrt(std::max(squares / n - mean * mean, 0.0)) > kVSpread;
 }
 
-void set_prediction(PictureFile& out, const TensorFile& file) {
-  for (const char* marker : {"edm_mean", "edm_vpred.sigma_max"}) {
-    if (file.find(marker)) {
-      throw Error(Code::kUnsupported,
-                  fmt::format("{}: '{}' marks a model of EDM's noise schedule, which this build does "
-                              "not run",
-                              out.path, marker));
-    }
+// The one number of a mark; absent: `otherwise`.
+float mark(const TensorFile& file, const char* name, float otherwise) {
+  const auto* tensor = file.find(name);
+  if (!tensor || !fs::exists(file.paths[tensor->file])) return otherwise;
+  const std::vector<float> values = read_values(file, *tensor);
+  return values.empty() ? otherwise : values.front();
+}
+
+std::optional<EdmLevels> edm_levels(const PictureFile& out, const TensorFile& file) {
+  constexpr float kPlaygroundMax = 80;
+  EdmLevels levels;
+  if (file.find("edm_mean") && file.find("edm_std")) {
+    levels.is_playground = true;
+    levels.sigma_max = kPlaygroundMax;
+  } else if (file.find("edm_vpred.sigma_max")) {
+    levels.sigma_max = mark(file, "edm_vpred.sigma_max", levels.sigma_max);
+    levels.sigma_min = mark(file, "edm_vpred.sigma_min", levels.sigma_min);
+  } else {
+    return std::nullopt;
   }
+  if (levels.sigma_min > 0 && levels.sigma_min < levels.sigma_max) return levels;
+  throw Error(Code::kCorruptFile, fmt::format("{}: noise from {} to {}: edm_vpred.sigma_min must be above 0 and below "
+                                              "edm_vpred.sigma_max", out.path, levels.sigma_min, levels.sigma_max));
+}
+
+void set_prediction(PictureFile& out, const TensorFile& file) {
+  if (out.family == PictureFamily::kSdxl) out.edm = edm_levels(out, file);
   const bool is_v = file.find("v_pred") || (out.family == PictureFamily::kSd2 && predicts_v(*out.unet));
   out.prediction = is_v ? PicturePrediction::kV : PicturePrediction::kEps;
   out.has_zero_terminal_snr = file.find("ztsnr") != nullptr;

@@ -29,12 +29,19 @@ struct PicturePart {
   Config config;
 };
 
+/// Noise levels of a model trained as Karras et al. have it (EDM) instead of with a table, as marks in its file say.
+struct EdmLevels {
+  bool is_playground = false;  // predicts EDM's output, and its latents have a mean; else it predicts v
+  float sigma_min = 0.002f, sigma_max = 120;
+};
+
 struct PictureFile {
   std::string path;
   PictureFamily family = PictureFamily::kUnknown;
   PictureLayout layout = PictureLayout::kOriginal;
   PicturePrediction prediction = PicturePrediction::kEps;
   bool has_zero_terminal_snr = false;
+  std::optional<EdmLevels> edm;
   float latent_scale = 0.18215f;  // latents of the denoiser = those of the VAE times this
   int pooled_dim = 0;             // SDXL's y: this much of the text's pooled vector,
   int size_ids = 0;               // then so many sizes (height, width, crop y, crop x, ...),

@@ -203,9 +203,16 @@ TEST(Detect, MarkersOfWhatIsPredicted) {
   add_tensor(file, "ztsnr", {0});
   seal(file);
   EXPECT_TRUE(inspect_picture_file(file).has_zero_terminal_snr);
-  add_tensor(file, "edm_mean", {1});
+  EXPECT_FALSE(inspect_picture_file(file).edm);
+  add_tensor(file, "edm_vpred.sigma_max", {1});
   seal(file);
-  EXPECT_NE(error_of([&] { inspect_picture_file(file); }).find("'edm_mean' marks a model"), std::string::npos);
+  ASSERT_TRUE(inspect_picture_file(file).edm);
+  EXPECT_FALSE(inspect_picture_file(file).edm->is_playground);
+  add_tensor(file, "edm_mean", {1, 4, 1, 1});
+  add_tensor(file, "edm_std", {1, 4, 1, 1});
+  seal(file);
+  EXPECT_TRUE(inspect_picture_file(file).edm->is_playground);
+  EXPECT_FLOAT_EQ(inspect_picture_file(file).edm->sigma_max, 80);
 }
 
 std::string without(const std::string& name, const std::string& prefix) {

@@ -54,9 +54,8 @@ const Machine* alike(const std::vector<Machine>& known, const Caps& caps) {
 
 }  // namespace
 
-double measure_bandwidth(int threads) {
+double measure_bandwidth(int threads, Allocator& memory) {
   constexpr int64_t kBytes = 256 * MiB, kPiece = 4 * MiB;  // well beyond any cache
-  RawAllocator memory({DeviceKind::kCpu});
   const StorageRef held = memory.allocate(kBytes, "bandwidth").value();
   auto* words = reinterpret_cast<uint64_t*>(held->data());
   const int64_t n = kBytes / 8, piece = kPiece / 8;
@@ -76,7 +75,7 @@ double measure_bandwidth(int threads) {
   });
 }
 
-double measure_flops(const Caps& caps, int threads, DType scheme) {
+double measure_flops(const Caps& caps, int threads, DType scheme, Allocator& memory) {
   constexpr int64_t kSide = 1024, kRows = 256;
   // A matrix in the layout that loading gives it; its values do not matter.
   Checkpoint file;
@@ -85,7 +84,6 @@ double measure_flops(const Caps& caps, int threads, DType scheme) {
   file.file.tensors = {{.name = "matrix", .type = scheme, .shape = {kSide, kSide},
                         .bytes = row_bytes(scheme, kSide * kSide)}};
   seal(file.file);
-  RawAllocator memory({DeviceKind::kCpu});
   Weights weights(file, caps, {DeviceKind::kCpu}, memory.allocate(8 * kSide * kSide, "product").value());
   const Linear layer{weights.matrix("matrix", kSide, kSide), {}};
   std::memset(layer.weight.data.raw(), 0, static_cast<size_t>(layer.weight.bytes()));
@@ -97,25 +95,36 @@ double measure_flops(const Caps& caps, int threads, DType scheme) {
   return best_rate(2.0 * kRows * kSide * kSide, threads, [&] { layer(c, x); });
 }
 
+Rates measure_rates(const Caps& caps, int threads, Allocator& memory) try {
+  Rates rates;
+  rates.bandwidth = measure_bandwidth(threads, memory);
+  const double floats = measure_flops(caps, threads, DType::kF32, memory);
+  const double integers = measure_flops(caps, threads, DType::kQ8_0, memory);
+  rates.flops[static_cast<size_t>(Math::kF32)] = floats;
+  rates.flops[static_cast<size_t>(Math::kI8)] = integers;
+  rates.source = fmt::format("measured here with {} threads: reads of {:.3g} GB/s, products of {:.3g} TFLOP/s in "
+                             "float32 and {:.3g} in 8-bit integers; a busy machine shows less than it has",
+                             threads, rates.bandwidth / 1e9, floats / 1e12, integers / 1e12);
+  return rates;
+} catch (const Error& e) {
+  if (e.code() != Code::kNoMemory) throw;
+  return {.source = "not measured: " + e.message()};
+}
+
 Machine this_machine(const ThisMachineOptions& o, const Catalogue& catalogue, const machine::Root& root) {
   const machine::HostMemory host = machine::read_host_memory(root);
   Machine m{.name = "this", .caps = o.caps, .configured_bytes = o.configured_bytes,
             .reserve_bytes = o.reserve_bytes};
+  m.power_w = o.power_w;
   m.is_unified = o.caps.target == DeviceKind::kCpu || o.caps.is_integrated;
   m.memory_bytes = m.is_unified ? host.total_bytes.value_or(0) : o.gpu_memory_bytes;
   m.cgroup_bytes = m.is_unified ? host.cgroup_limit_bytes.value_or(0) : 0;
   if (o.caps.target == DeviceKind::kCpu) {
+    const Rates rates = o.rates.value_or(Rates{.source = "not measured"});
     m.words = fmt::format("this machine: {} CPU threads, {}", o.threads, isa_name(o.caps.isa));
-    m.source = "not measured";
-    if (!o.measures) return m;
-    m.bandwidth = measure_bandwidth(o.threads);
-    const double floats = measure_flops(o.caps, o.threads, DType::kF32);
-    const double integers = measure_flops(o.caps, o.threads, DType::kQ8_0);
-    m.flops[static_cast<size_t>(Math::kF32)] = floats;
-    m.flops[static_cast<size_t>(Math::kI8)] = integers;
-    m.source = fmt::format("measured just now with {} threads: reads of {:.3g} GB/s, products of {:.3g} TFLOP/s in "
-                           "float32 and {:.3g} in 8-bit integers; a busy machine shows less than it has",
-                           o.threads, m.bandwidth / 1e9, floats / 1e12, integers / 1e12);
+    m.flops = rates.flops;
+    m.bandwidth = rates.bandwidth;
+    m.source = rates.source;
     return m;
   }
   m.words = fmt::format("this machine: {}", o.caps.name);
@@ -124,13 +133,27 @@ Machine this_machine(const ThisMachineOptions& o, const Catalogue& catalogue, co
   if (const Machine* like = alike(known, o.caps)) {
     m.flops = like->flops;
     m.bandwidth = like->bandwidth;
-    m.power_w = like->power_w;
+    if (m.power_w <= 0) m.power_w = like->power_w;
     m.driver_bytes = like->driver_bytes;
     m.source = fmt::format("those of {}: {}", like->name, like->source);
   } else {
     m.source = "not known for this GPU; bytes only";
   }
   return m;
+}
+
+std::optional<ThisMachineOptions> options_of_gpus(std::span<const machine::Gpu> gpus) {
+  std::optional<ThisMachineOptions> best;
+  for (const machine::Gpu& gpu : gpus) {
+    if (!gpu.compute_capability) continue;
+    ThisMachineOptions o;
+    o.caps = {.target = DeviceKind::kCuda, .sm = *gpu.compute_capability,
+              .multiprocessors = gpu.multiprocessors.value_or(0), .name = gpu.name};
+    o.caps.is_integrated = gpu.is_integrated.value_or(!gpu.memory_bytes);
+    o.gpu_memory_bytes = gpu.memory_bytes.value_or(0);
+    if (!best || o.gpu_memory_bytes > best->gpu_memory_bytes) best = std::move(o);
+  }
+  return best;
 }
 
 }  // namespace hearth::planner

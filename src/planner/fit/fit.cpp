@@ -9,6 +9,19 @@ namespace {
 
 constexpr int64_t kMostParallel = 256, kMostBatch = 64;
 
+}  // namespace
+
+int64_t largest_within(int64_t room, int64_t step, int64_t most, const std::function<int64_t(int64_t)>& bytes_at) {
+  if (most <= 0) return 0;
+  if (bytes_at(most) <= room) return most;
+  int64_t fits = 0, too_many = ceil_div(most, step);  // in steps; zero always fits
+  while (too_many - fits > 1) {
+    const int64_t middle = fits + (too_many - fits) / 2;
+    (bytes_at(middle * step) <= room ? fits : too_many) = middle;
+  }
+  return fits * step;
+}
+
 Share share_of(const Want& want, int64_t room) {
   const SubjectFacts& facts = want.subject->facts();
   Share share{.demand = want.subject->demand(want.ask)};
@@ -34,19 +47,6 @@ Share share_of(const Want& want, int64_t room) {
     return demand.total_bytes() - demand.state_bytes + n * want.subject->demand(one).state_bytes;
   });
   return share;
-}
-
-}  // namespace
-
-int64_t largest_within(int64_t room, int64_t step, int64_t most, const std::function<int64_t(int64_t)>& bytes_at) {
-  if (most <= 0) return 0;
-  if (bytes_at(most) <= room) return most;
-  int64_t fits = 0, too_many = ceil_div(most, step);  // in steps; zero always fits
-  while (too_many - fits > 1) {
-    const int64_t middle = fits + (too_many - fits) / 2;
-    (bytes_at(middle * step) <= room ? fits : too_many) = middle;
-  }
-  return fits * step;
 }
 
 Fit fit(const std::vector<Want>& wants, const Machine& machine) {

@@ -31,6 +31,9 @@ struct Fit {
 
 Fit fit(const std::vector<Want>& wants, const Machine& machine);
 
+/// One model alone in `room` bytes.
+Share share_of(const Want& want, int64_t room);
+
 /// The largest n in [1, most], a multiple of `step` or `most` itself, for which bytes_at(n), which must not fall with
 /// n, is at most `room`; 0 when not even the least fits.
 int64_t largest_within(int64_t room, int64_t step, int64_t most, const std::function<int64_t(int64_t)>& bytes_at);

@@ -20,6 +20,7 @@ class LanguageSubject final : public Subject {
   SubjectFacts& facts() { return facts_; }
   Demand demand(const Ask& ask) const override;
   std::vector<Phase> phases(const Ask& ask) const override;
+  int64_t layers() const { return model_->config().layers; }
 
  private:
   LoadOptions options(const Ask& ask) const;

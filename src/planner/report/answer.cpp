@@ -1,11 +1,13 @@
 #include "planner/report/answer.h"
 
+#include <algorithm>
 #include <charconv>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include "core/base/nearest.h"
+#include "planner/fit/fit.h"
 #include "planner/report/report.h"
 #include "planner/report/suggest.h"
 
@@ -21,10 +23,11 @@ struct Field {
 };
 
 constexpr Field kFields[] = {
-    {"width", &Ask::width, 16, kMostPixels},      {"height", &Ask::height, 16, kMostPixels},
-    {"steps", &Ask::steps, 1, 1000},              {"tile", &Ask::tile, 64, kMostPixels},
-    {"context", &Ask::context, 1, kMostTokens},   {"parallel", &Ask::parallel, 1, 256},
-    {"prompt", &Ask::prompt, 1, kMostTokens},     {"batch", &Ask::batch, 1, 64},
+    {"width", &Ask::width, 16, kMostPixels},    {"height", &Ask::height, 16, kMostPixels},
+    {"steps", &Ask::steps, 1, 1000},            {"tile", &Ask::tile, 64, kMostPixels},
+    {"ctx", &Ask::context, 1, kMostTokens},     {"context", &Ask::context, 1, kMostTokens},
+    {"parallel", &Ask::parallel, 1, 256},       {"prompt", &Ask::prompt, 1, kMostTokens},
+    {"batch", &Ask::batch, 1, 64},
 };
 
 bool is_auto_batch(const std::string& name, const std::string& text) { return name == "batch" && text == "auto"; }
@@ -50,7 +53,12 @@ Result<void> read_field(Ask& ask, const std::string& name, const std::string& te
     return {};
   }
   if (name == "cfg") {
-    ask.is_guided = text != "1" && text != "1.0";
+    double scale = 0;
+    const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), scale);
+    if (failure != std::errc() || end != text.data() + text.size() || !(scale >= 0 && scale <= 100)) {
+      return unexpected(Code::kInvalidArgument, fmt::format("cfg: got '{}', wanted a number from 0 to 100", text));
+    }
+    ask.is_guided = scale != 1;
     return {};
   }
   if (name == "kv_dtype") {
@@ -72,52 +80,100 @@ Result<void> read_field(Ask& ask, const std::string& name, const std::string& te
 
 }  // namespace
 
-Result<Ask> read_ask(const std::map<std::string, std::string>& fields) {
-  Ask ask;
+namespace {
+
+std::string text_of(const Fields& fields, const char* name) {
+  const auto found = fields.find(name);
+  return found == fields.end() ? "" : found->second;
+}
+
+Value bytes_by_kind(const Value& model) {
+  Value out = Value::object();
+  for (const char* kind : {"weights", "state", "arena", "buffer", "total"}) {
+    out.set(kind, model.at(fmt::format("{}_bytes", kind)));
+  }
+  return out;
+}
+
+// The same question with what is free now in place of the whole budget.
+Value now(const SubjectRef& subject, const Ask& ask, const Room& room) {
+  const int64_t needed = subject->demand(ask).total_bytes();
+  Value out = Value::object({{"fits", needed <= room.bytes()}, {"fits_beside_all", needed <= room.free_bytes},
+                             {"free_bytes", room.free_bytes}, {"idle_bytes", room.idle_bytes}});
+  const Share share = share_of({subject, ask}, room.bytes());
+  if (subject->facts().is_picture) {
+    out.set("largest_batch", share.largest_batch);
+  } else {
+    out.set("largest_context", share.largest_context);
+    out.set("largest_parallel", share.largest_parallel);
+  }
+  return out;
+}
+
+// Energy and money of a picture, or of a thousand tokens.
+void add_costs(Value& out, const Value& phase) {
+  for (const char* key : {"joules_per_picture", "price_per_picture", "joules_per_1000_tokens",
+                          "price_per_1000_tokens"}) {
+    if (const Value* value = phase.find(key)) out.set(key, *value);
+  }
+}
+
+Value summary(const Value& plan, const Value& model, bool is_picture) {
+  Value out = Value::object();
+  for (const char* key : {"model", "kind", "quant", "estimate", "width", "height", "batch", "largest_batch", "context",
+                          "parallel", "largest_context", "largest_parallel"}) {
+    if (const Value* value = model.find(key)) out.set(key, *value);
+  }
+  out.set("machine", plan.at("machine").at("name"));
+  out.set("fits", plan.at("fits"));
+  out.set("bytes", bytes_by_kind(model));
+  out.set("budget_bytes", plan.at("budget_bytes"));
+  out.set("left_bytes", plan.at("left_bytes"));
+  const Value::List& phases = model.at("phases").as_list();
+  const Value& whole = is_picture ? phases.back() : phases.at(1);
+  if (is_picture) {
+    out.set("seconds", whole.at("seconds_at_least"));
+  } else {
+    out.set("prefill_seconds", phases.at(0).at("seconds_at_least"));
+    out.set("token_seconds", whole.at("seconds_at_least"));
+  }
+  out.set("limit", whole.at("limit"));
+  add_costs(out, whole);
+  out.set("seconds_are", "a lower bound from counted work, not a measurement");
+  return out;
+}
+
+}  // namespace
+
+Result<Ask> read_ask(const Fields& fields, Ask ask) {
   for (const auto& [name, text] : fields) {
     if (Result<void> read = read_field(ask, name, text); !read) return unexpected(read.error());
   }
   return ask;
 }
 
-Result<Value> answer(const std::map<std::string, std::string>& fields, const Resolver& resolve,
-                     const Machine& machine) {
-  Result<Ask> ask = read_ask(fields);
+Result<Value> answer(const Fields& fields, const Desk& desk) {
+  Result<Ask> ask = read_ask(fields, desk.ask);
   if (!ask) return unexpected(ask.error());
-  const auto model = fields.find("model");
-  if (model == fields.end() || model->second.empty()) {
-    return unexpected(Code::kInvalidArgument, "model: missing; name an installed model, a file or an entry of the "
-                                              "catalogue");
+  const std::string model = text_of(fields, "model"), asked_machine = text_of(fields, "machine");
+  if (model.empty()) {
+    return unexpected(Code::kInvalidArgument, "model: missing; name an installed model or an entry of the catalogue");
   }
-  const auto quant = fields.find("quant");
-  Result<std::shared_ptr<const Subject>> subject =
-      resolve(model->second, quant == fields.end() ? "" : quant->second);
+  const std::string where = asked_machine.empty() ? "this" : asked_machine;
+  Result<Machine> machine = desk.machine(where, /*for_pictures=*/false);
+  if (!machine) return unexpected(Code::kInvalidArgument, "machine: " + machine.error().message());
+  Result<SubjectRef> subject = subject_of(desk.shelf, model, text_of(fields, "quant"), machine->caps);
   if (!subject) return unexpected(subject.error());
-  const auto batch = fields.find("batch");
-  if (batch != fields.end() && batch->second == "auto") {
-    ask->batch = std::max<int64_t>(auto_batch(**subject, *ask, machine.budget_bytes()), 1);
+  const bool is_picture = (*subject)->facts().is_picture;
+  if (is_picture) machine = desk.machine(where, /*for_pictures=*/true).value();
+  const std::optional<Room> room = where == "this" && desk.room ? desk.room(is_picture) : std::nullopt;
+  if (text_of(fields, "batch") == "auto") {
+    const int64_t most_bytes = room ? std::min(room->bytes(), machine->budget_bytes()) : machine->budget_bytes();
+    ask->batch = std::max<int64_t>(auto_batch(**subject, *ask, most_bytes), 1);
   }
-  Value plan = report({{*subject, *ask}}, machine, {});
-  const Value& of = plan.at("models").as_list().front();
-  Value out = Value::object();
-  for (const char* key : {"model", "kind", "quant", "estimate", "width", "height", "batch", "largest_batch", "context",
-                          "parallel", "largest_context", "largest_parallel"}) {
-    if (const Value* value = of.find(key)) out.set(key, *value);
-  }
-  out.set("fits", plan.at("fits"));
-  out.set("bytes", of.at("total_bytes"));
-  out.set("budget_bytes", plan.at("budget_bytes"));
-  out.set("free_bytes", plan.at("left_bytes"));
-  const Value::List& phases = of.at("phases").as_list();
-  if ((*subject)->facts().is_picture) {
-    out.set("seconds", phases.back().at("seconds_at_least"));
-    out.set("limit", phases.back().at("limit"));
-  } else {
-    out.set("prefill_seconds", phases[0].at("seconds_at_least"));
-    out.set("token_seconds", phases[1].at("seconds_at_least"));
-    out.set("limit", phases[1].at("limit"));
-  }
-  out.set("seconds_are", "a lower bound from counted work, not a measurement");
+  Value plan = report({{*subject, *ask}}, *machine, desk.money);
+  Value out = summary(plan, plan.at("models").as_list().front(), is_picture);
+  if (room) out.set("now", now(*subject, *ask, *room));
   out.set("plan", std::move(plan));
   return out;
 }

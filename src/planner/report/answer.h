@@ -1,30 +1,44 @@
-// The answer of GET /plan: from query fields to bytes, the largest batch or context, and seconds. Pure but for the
-// resolver it is given.
+// The answer of GET /plan: from query fields to bytes, the largest batch or context, seconds and joules. Pure but for
+// what it is given. docs/planner.md describes every field.
 #pragma once
 #include <functional>
 #include <map>
-#include <memory>
+#include <optional>
 #include <string>
 
 #include "core/base/result.h"
 #include "core/base/value.h"
+#include "planner/catalogue/shelf.h"
 #include "planner/fit/machine.h"
-#include "planner/measure/subject.h"
+#include "planner/report/report.h"
 
 namespace hearth::planner {
 
-/// Finds what a name stands for: an installed model, a file, an entry of the catalogue.
-using Resolver =
-    std::function<Result<std::shared_ptr<const Subject>>(const std::string& name, const std::string& quant)>;
+using Fields = std::map<std::string, std::string>;
 
-/// Fields: model (needed), quant; width, height, batch ("auto" or a number), steps, cfg, tile; context, parallel,
-/// prompt, kv_dtype. kInvalidArgument naming the field, what was got and wanted; what `resolve` returned.
-/// Of a picture model: largest_batch, batch, seconds (a lower bound), bytes; of a language model: largest_context,
-/// largest_parallel, seconds of prefill and of a token. Both: fits, free_bytes and the whole plan under "plan".
-Result<Value> answer(const std::map<std::string, std::string>& fields, const Resolver& resolve,
-                     const Machine& machine);
+/// What the machine that answers could give a model now, as its governor sees it.
+struct Room {
+  int64_t free_bytes = 0;  // at once
+  int64_t idle_bytes = 0;  // more when what is idle leaves
+  int64_t bytes() const { return free_bytes + idle_bytes; }
+};
 
-/// What is asked, from such fields; shared with the command line.
-Result<Ask> read_ask(const std::map<std::string, std::string>& fields);
+/// What an answer is made from.
+struct Desk {
+  Shelf shelf;
+  /// By the field "machine", "this" where it is absent; `for_pictures`: the memory that pictures lie in.
+  std::function<Result<Machine>(const std::string& name, bool for_pictures)> machine;
+  std::function<std::optional<Room>(bool for_pictures)> room{};  // of the machine "this"; empty: not known
+  Ask ask{};                                                     // where the fields say nothing
+  ReportOptions money{};
+};
+
+/// Fields: model (needed), quant, machine; width, height, batch ("auto" or a number), steps, cfg, tile; ctx or context,
+/// parallel, prompt, kv_dtype. kInvalidArgument naming the field, what was got and wanted; kNotFound of a model or a
+/// machine, naming the nearest.
+Result<Value> answer(const Fields& fields, const Desk& desk);
+
+/// `ask` with what such fields say; shared with the command line. "auto" leaves the batch as it is.
+Result<Ask> read_ask(const Fields& fields, Ask ask = {});
 
 }  // namespace hearth::planner

@@ -7,6 +7,10 @@
 namespace hearth::planner {
 namespace {
 
+// What is not known is null, never 0.
+Value known(double number) { return number > 0 ? Value(number) : Value(nullptr); }
+double or_zero(const Value& value) { return value.is_null() ? 0 : value.as_double(); }
+
 Value phase_value(const Bound& bound, const ReportOptions& options, bool is_picture) {
   Value out = Value::object();
   out.set("phase", bound.phase);
@@ -14,15 +18,15 @@ Value phase_value(const Bound& bound, const ReportOptions& options, bool is_pict
   out.set("flops", bound.flops);
   out.set("bytes", bound.bytes);
   out.set("op_bytes", bound.op_bytes);
-  out.set("seconds_at_least", bound.seconds);
-  out.set("seconds_unfused_at_least", bound.op_seconds);
-  out.set(is_picture ? "pictures_per_second_at_most" : "tokens_per_second_at_most", bound.per_second());
-  out.set("limit", bound.limit);
-  out.set("joules", bound.joules);
-  const double per = is_picture ? 1 : 1000;  // a picture, or a thousand tokens
-  out.set(is_picture ? "joules_per_picture" : "joules_per_1000_tokens", bound.joules / bound.units * per);
+  out.set("seconds_at_least", known(bound.seconds));
+  out.set("seconds_unfused_at_least", known(bound.op_seconds));
+  out.set(is_picture ? "pictures_per_second_at_most" : "tokens_per_second_at_most", known(bound.per_second()));
+  out.set("limit", bound.seconds > 0 ? Value(bound.limit) : Value(nullptr));
+  out.set("joules", known(bound.joules));
+  const double per = bound.joules / bound.units * (is_picture ? 1 : 1000);  // a picture, or a thousand tokens
+  out.set(is_picture ? "joules_per_picture" : "joules_per_1000_tokens", known(per));
   out.set(is_picture ? "price_per_picture" : "price_per_1000_tokens",
-          price(bound.joules / bound.units * per, options.price_per_kwh));
+          bound.joules > 0 ? Value(price(per, options.price_per_kwh)) : Value(nullptr));
   return out;
 }
 
@@ -94,18 +98,21 @@ std::string line(const char* what, const Value& model, const char* key, const st
 }
 
 std::string phase_text(const Value& phase, bool is_picture, const std::string& currency) {
-  const double rate = phase.at(is_picture ? "pictures_per_second_at_most" : "tokens_per_second_at_most").as_double();
-  const double joules = phase.at(is_picture ? "joules_per_picture" : "joules_per_1000_tokens").as_double();
-  const double money = phase.at(is_picture ? "price_per_picture" : "price_per_1000_tokens").as_double();
-  std::string out = fmt::format("  {:<22} at least {}", phase.at("phase").as_string(),
-                                short_seconds(phase.at("seconds_at_least").as_double()));
-  if (!is_picture) out += fmt::format(", at most {:.4g} tokens/s", rate);
+  std::string out = fmt::format("  {:<22} ", phase.at("phase").as_string());
+  const double seconds = or_zero(phase.at("seconds_at_least"));
+  if (seconds <= 0) return out + fmt::format("{:.3g} TFLOP; this machine's rates are not known\n",
+                                             phase.at("flops").as_double() / 1e12);
+  const double units = phase.at("units").as_double();
+  out += "at least " + short_seconds(seconds);
+  if (is_picture && units > 1) out += fmt::format(" for {:g} pictures, {} each", units, short_seconds(seconds / units));
+  if (!is_picture) out += fmt::format(", at most {:.4g} tokens/s", or_zero(phase.at("tokens_per_second_at_most")));
   out += fmt::format(", bound by {}", phase.at("limit").as_string());
-  const double unfused = phase.at("seconds_unfused_at_least").as_double();
-  if (unfused > 1.2 * phase.at("seconds_at_least").as_double()) {
+  const double unfused = or_zero(phase.at("seconds_unfused_at_least"));
+  if (unfused > 1.2 * seconds) {
     out += fmt::format(" ({} with this build's ops, which write every result to memory)", short_seconds(unfused));
   }
-  if (joules > 0) {
+  if (const double joules = or_zero(phase.at(is_picture ? "joules_per_picture" : "joules_per_1000_tokens"))) {
+    const double money = or_zero(phase.at(is_picture ? "price_per_picture" : "price_per_1000_tokens"));
     out += fmt::format("; {:.3g} J and {}{:.2g} a {}", joules, currency, money,
                        is_picture ? "picture" : "1,000 tokens");
   }

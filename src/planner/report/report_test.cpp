@@ -60,31 +60,87 @@ TEST(Report, AddsUpAndSaysWhatBinds) {
   EXPECT_NE(text.find("lower bounds"), std::string::npos);
 }
 
+// Catalogue machines, and "this": a GB10 of which 9 GiB are free and 2 more could be.
+Desk desk() {
+  return {.machine = [](const std::string& name, bool) -> Result<Machine> {
+            return Catalogue::built_in().machine(name == "this" ? "gb10" : name);
+          },
+          .room = [](bool) { return std::optional(Room{9 * GiB, 2 * GiB}); },
+          .money = {.price_per_kwh = 0.5, .currency = "EUR "}};
+}
+
 TEST(Answer, GivesBatchSecondsAndBytes) {
-  const Value got = answer({{"model", "sdxl"}, {"width", "1024"}, {"height", "1024"}, {"batch", "auto"}}, resolve,
-                           gb10()).value();
+  const Value got = answer({{"model", "sdxl"}, {"width", "1024"}, {"height", "1024"}, {"batch", "auto"},
+                            {"machine", "gb10"}}, desk()).value();
   EXPECT_EQ(got.at("batch"), got.at("largest_batch"));
   EXPECT_GE(got.at("largest_batch").as_int(), 8);
   EXPECT_TRUE(got.at("fits").as_bool());
-  EXPECT_GT(got.at("bytes").as_int(), 6 * GiB);
-  EXPECT_LE(got.at("bytes").as_int(), got.at("budget_bytes").as_int());
+  const Value& bytes = got.at("bytes");
+  EXPECT_GT(bytes.at("total").as_int(), 6 * GiB);
+  EXPECT_LE(bytes.at("total").as_int(), got.at("budget_bytes").as_int());
+  EXPECT_EQ(bytes.at("weights").as_int() + bytes.at("state").as_int() + bytes.at("arena").as_int() +
+                bytes.at("buffer").as_int(),
+            bytes.at("total").as_int());
   EXPECT_GT(got.at("seconds").as_double(), 3.0) << "20 guided steps are 281 TFLOP a picture";
-  const Value chat = answer({{"model", "llama-3.1-8b"}, {"quant", "q4_k_m"}, {"context", "4096"}}, resolve, gb10())
-                         .value();
+  EXPECT_NE(got.at("limit").as_string().find("arithmetic"), std::string::npos);
+  EXPECT_FALSE(got.find("now")) << "nobody knows what is free on another machine";
+  const Value chat = answer({{"model", "llama-3.1-8b"}, {"quant", "q4_k_m"}, {"ctx", "4096"}}, desk()).value();
   EXPECT_EQ(chat.at("context").as_int(), 4096);
   EXPECT_GT(chat.at("token_seconds").as_double(), 0.015);
+  // 140 W for 1,000 tokens at the bound's rate, half a coin a kilowatt-hour.
+  const double joules = 1000 * 140 * chat.at("token_seconds").as_double();
+  EXPECT_NEAR(chat.at("joules_per_1000_tokens").as_double(), joules, 1e-6 * joules);
+  EXPECT_NEAR(chat.at("price_per_1000_tokens").as_double(), joules / 3.6e6 * 0.5, 1e-9);
+  EXPECT_EQ(chat.at("plan").at("currency").as_string(), "EUR ");
+}
+
+TEST(Answer, TellsNowFromEver) {
+  const Value big = answer({{"model", "llama-3.1-8b"}, {"quant", "fp16"}, {"ctx", "4096"}}, desk()).value();
+  EXPECT_TRUE(big.at("fits").as_bool()) << "the machine has room";
+  EXPECT_FALSE(big.at("now").at("fits").as_bool()) << "16 GB, and 11 GiB could be had";
+  EXPECT_EQ(big.at("now").at("largest_context").as_int(), 0);
+  const Value small = answer({{"model", "llama-3.1-8b"}, {"quant", "q8_0"}, {"ctx", "4096"}}, desk()).value();
+  EXPECT_TRUE(small.at("now").at("fits").as_bool()) << "when what is idle leaves";
+  EXPECT_FALSE(small.at("now").at("fits_beside_all").as_bool());
+  EXPECT_EQ(small.at("now").at("free_bytes").as_int(), 9 * GiB);
+  EXPECT_LT(small.at("now").at("largest_context").as_int(), small.at("largest_context").as_int());
+  const Value pictures = answer({{"model", "sdxl"}, {"batch", "auto"}}, desk()).value();
+  EXPECT_EQ(pictures.at("batch"), pictures.at("now").at("largest_batch")) << "auto is what fits now";
+  EXPECT_LT(pictures.at("batch").as_int(), pictures.at("largest_batch").as_int());
+}
+
+TEST(Answer, UnknownRatesAreNull) {
+  Desk unknown = desk();
+  unknown.machine = [](const std::string&, bool) -> Result<Machine> {
+    Machine m{.name = "this", .memory_bytes = 64 * GiB};
+    m.caps = cpu_caps(2);
+    return m;
+  };
+  const Value got = answer({{"model", "qwen3-0.6b"}, {"quant", "q8_0"}}, unknown).value();
+  for (const char* field : {"token_seconds", "prefill_seconds", "limit", "joules_per_1000_tokens",
+                            "price_per_1000_tokens"}) {
+    EXPECT_TRUE(got.at(field).is_null()) << field;
+  }
+  EXPECT_NE(report_text(got.at("plan")).find("rates are not known"), std::string::npos);
 }
 
 TEST(Answer, RefusesInWords) {
-  auto message = [](std::map<std::string, std::string> fields) {
-    return answer(fields, resolve, gb10()).error().message();
-  };
+  auto refused = [](Fields fields) { return answer(fields, desk()).error(); };
+  auto message = [&](Fields fields) { return refused(std::move(fields)).message(); };
   EXPECT_NE(message({}).find("model: missing"), std::string::npos);
   EXPECT_NE(message({{"model", "sdxl"}, {"widht", "512"}}).find("did you mean 'width'"), std::string::npos);
-  EXPECT_NE(message({{"model", "sdxl"}, {"width", "-4"}}).find("got '-4', wanted a whole number"), std::string::npos);
+  EXPECT_NE(message({{"model", "sdxl"}, {"width", "-4"}}).find("got '-4', wanted a whole number from 16 to 16384"),
+            std::string::npos);
   EXPECT_NE(message({{"model", "sdxl"}, {"batch", "many"}}).find("or auto"), std::string::npos);
-  EXPECT_NE(message({{"model", "sdxm"}}).find("did you mean 'sdxl'"), std::string::npos);
+  EXPECT_NE(message({{"model", "sdxl"}, {"cfg", "much"}}).find("a number from 0 to 100"), std::string::npos);
   EXPECT_NE(message({{"model", "sdxl"}, {"kv_dtype", "q4"}}).find("f32, f16 or bf16"), std::string::npos);
+  EXPECT_EQ(refused({{"model", "sdxm"}}).code(), Code::kNotFound);
+  EXPECT_NE(message({{"model", "sdxm"}}).find("did you mean 'sdxl'"), std::string::npos);
+  EXPECT_NE(message({{"model", "sdxl"}, {"machine", "gb11"}}).find("machine: no machine 'gb11'; did you mean 'gb10'"),
+            std::string::npos);
+  EXPECT_EQ(refused({{"model", "sdxl"}, {"quant", "fp15"}}).code(), Code::kInvalidArgument);
+  EXPECT_EQ(message({{"model", "sdxl"}, {"quant", "fp8"}}).rfind("quant: ", 0), 0u) << "the field is named";
+  EXPECT_EQ(refused({{"model", "/etc/hostname"}}).code(), Code::kNotFound) << "paths are not for clients";
 }
 
 TEST(AutoBatch, TakesWhatMemoryHolds) {
@@ -113,6 +169,14 @@ TEST(Suggest, NamesTheLargestThatFitsAndIsQuickEnough) {
   Machine slow = gb10();
   slow.bandwidth = 30e9;
   EXPECT_EQ(best_for(slow)->name, "qwen3-4b") << "32 billion would crawl";
+}
+
+TEST(Suggest, TakesACpuItDoesNotKnowForTheCataloguesByTheThread) {
+  Machine unknown{.name = "this", .memory_bytes = 64 * GiB};
+  unknown.caps = cpu_caps(2);
+  EXPECT_EQ(best_for(unknown)->name, "qwen3-0.6b") << "two threads read 15 GB/s";
+  unknown.caps.threads = 64;
+  EXPECT_EQ(best_for(unknown)->name, "qwen3-8b") << "60 GB/s, however many there are";
 }
 
 TEST(Charts, ShowTheBudgetAsALine) {

@@ -1,5 +1,7 @@
 #include "planner/report/suggest.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "core/base/units.h"
@@ -11,6 +13,16 @@ namespace {
 
 constexpr double kLeastTokensPerSecond = 10;
 
+Machine with_rates(const Machine& machine, const Catalogue& catalogue) {
+  if (machine.bandwidth > 0 || machine.caps.target != DeviceKind::kCpu) return machine;
+  const Machine usual = catalogue.machine("cpu").value();
+  const double share = std::min(static_cast<double>(machine.caps.threads) / std::max(usual.caps.threads, 1), 1.0);
+  Machine out = machine;
+  for (size_t i = 0; i < out.flops.size(); ++i) out.flops[i] = share * usual.flops[i];
+  out.bandwidth = share * usual.bandwidth;
+  return out;
+}
+
 }  // namespace
 
 std::string Suggestion::words(const Machine& machine) const {
@@ -19,19 +31,21 @@ std::string Suggestion::words(const Machine& machine) const {
 }
 
 std::optional<Suggestion> best_for(const Machine& machine, int64_t free_bytes, const Catalogue& catalogue) {
+  const Machine judged = with_rates(machine, catalogue);
   const int64_t room = free_bytes > 0 ? free_bytes : machine.budget_bytes();
   std::optional<Suggestion> best;
   double most_parameters = 0;
   for (const CatalogueEntry& entry : catalogue.entries()) {
     if (entry.fetch.empty() || entry.is_picture) continue;
     const auto subject = catalogue.rough(entry, entry.best_quant);
-    const int64_t bytes = subject->demand({.context = 8192}).total_bytes();
-    const Bound decode = bound(subject->phases({.context = 2048})[1], machine);
+    const Demand demand = subject->demand({.context = 8192});
+    const int64_t bytes = demand.total_bytes();
+    const Bound decode = bound(subject->phases({.context = 2048})[1], judged);
     if (bytes > room || subject->facts().parameters <= most_parameters) continue;
     if (decode.seconds > 0 && decode.per_second() < kLeastTokensPerSecond) continue;
     most_parameters = subject->facts().parameters;
     best = {.name = entry.name, .title = entry.title, .quant = entry.best_quant, .command = entry.fetch,
-            .bytes = bytes, .tokens_per_second = decode.per_second()};
+            .bytes = bytes, .file_bytes = demand.weights_bytes, .tokens_per_second = decode.per_second()};
   }
   return best;
 }

@@ -11,6 +11,7 @@ namespace hearth::planner {
 struct Suggestion {
   std::string name, title, quant, command;
   int64_t bytes = 0;             // at a context of 8,192 tokens
+  int64_t file_bytes = 0;        // of the weights
   double tokens_per_second = 0;  // decode, at most
 
   /// "Qwen3 8B as q4_k_m needs 5.9 GiB of the 20 GiB here; get it with `hearth pull ...`".
@@ -18,7 +19,8 @@ struct Suggestion {
 };
 
 /// The model with the most parameters that fits `free_bytes` (0: the machine's whole budget) and whose bound is at
-/// least ten tokens a second; nothing when none does.
+/// least ten tokens a second; nothing when none does. A CPU whose rates are not known is taken for as many threads of
+/// the catalogue's.
 std::optional<Suggestion> best_for(const Machine& machine, int64_t free_bytes = 0,
                                    const Catalogue& catalogue = Catalogue::built_in());
 

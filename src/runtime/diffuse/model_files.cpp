@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "core/base/error.h"
+#include "runtime/diffuse/values.h"
 
 namespace hearth::diffuse {
 
@@ -42,6 +43,16 @@ NativeSize native_size(const PictureFile& file) {
     case PictureFamily::kSd2: return {768, 768};
     default: return {1024, 1024};
   }
+}
+
+bool has_playground_latents(const Model& model) {
+  const std::optional<EdmLevels>& edm = model.base->file().edm;
+  return model.has_playground_latents || (edm && edm->is_playground);
+}
+
+LatentFormat latents_of(const Model& model) {
+  if (has_playground_latents(model)) return playground_latents();
+  return {.scale = model.base->file().latent_scale};
 }
 
 TextFiles::TextFiles(std::vector<std::shared_ptr<const PictureFile>> files) : files_(std::move(files)) {

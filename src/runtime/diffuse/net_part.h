@@ -42,7 +42,8 @@ std::shared_ptr<const Part> load_net(const PicturePart<Config>& part, const std:
   StorageRef slab = memory.allocate_untouched(std::max<int64_t>(sizing.bytes(), 1), "weights " + holder);
   Weights weights(*part.tensors, executor.caps(), executor.device(), slab, options);
   Net net = Net::bind(weights, part.config);
-  weights.lease_ring(memory.allocator(), "loading " + holder);
+  memory.make_room_for("loading " + holder,
+                       [&] { weights.lease_ring(memory.allocator(), "loading " + holder); });
   std::stop_source stop;
   LoadReport report(holder);
   auto progress = [&](const LoadProgress& p) {

@@ -1,5 +1,6 @@
 #include "runtime/diffuse/picture_engine.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <map>
 #include <mutex>
@@ -22,32 +23,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr int64_t kLatentPixels = 8;  // a side of what one value of a latent stands for
+
 LoadWatch load_watch(const Watch& watch) {
   return [&watch](int64_t, int64_t) { return !(watch.is_cancelled && watch.is_cancelled()); };
-}
-
-// What a step needs grows with the batch and with the area of its pictures.
-Error smaller_pictures(const Error& refusal, const Tensor& latent) {
-  const Value* room = refusal.details() ? refusal.details()->find("available_bytes") : nullptr;
-  const Value* needed = refusal.details() ? refusal.details()->find("needed_bytes") : nullptr;
-  if (refusal.code() != Code::kNoMemory || !room || !needed || needed->as_int() <= room->as_int()) return refusal;
-  const double share = room->as_double() / needed->as_double();
-  std::vector<governor::SmallerChoice> choices;
-  const auto batch = static_cast<int64_t>(share * static_cast<double>(latent.dim(0)));
-  if (batch >= 1) {
-    choices.push_back({Value::object({{"batch_size", batch}}), fmt::format("a batch of {}", batch)});
-  } else {
-    constexpr int64_t kScale = 8, kStep = 64;  // pixels of a latent one; sides are multiples
-    auto side = [&](int64_t latents) {
-      return static_cast<int64_t>(std::sqrt(share * static_cast<double>(latent.dim(0))) *
-                                  static_cast<double>(latents * kScale)) / kStep * kStep;
-    };
-    const int64_t width = side(latent.dim(3)), height = side(latent.dim(2));
-    if (width < kStep || height < kStep) return refusal;
-    choices.push_back({Value::object({{"batch_size", 1}, {"width", width}, {"height", height}}),
-                       fmt::format("one picture of {}x{}", width, height)});
-  }
-  return governor::with_choices(refusal, choices);
 }
 
 [[noreturn]] void refuse(const PictureFile& file, const char* wanted) {
@@ -68,12 +47,39 @@ struct PictureEngine::Parts final : governor::Resider {
   std::shared_ptr<const Part> use(const std::string& file_key, const PicturePart<Config>& part,
                                   const ComputeOptions& compute, const std::vector<LoraUse>& loras,
                                   const LoraNames& names, const LoraJudge& judge, const Watch& watch);
+  std::shared_ptr<const Part> use_unet(const Model& model, const Watch& watch) {
+    const DiffusionFile& file = *model.base;
+    const LoraNames names = model.loras.empty() ? LoraNames() : unet_lora_names(*file.file().unet);
+    return use<Unet>(file.key(), *file.file().unet, model.compute.over(defaults), model.loras, names,
+                     {LoraPart::kDenoiser, names}, watch);
+  }
   VaeWork vae_work(const Vae& vae, const Watch& watch) {
     const VaeFile& file = *vae.base;
     const ComputeOptions compute = vae.compute.over(defaults);
     auto part = file.is_tiny() ? use<TinyVae>(file.key(), *file.file().tiny_vae, compute, {}, {}, {}, watch)
                                : use<KlVae>(file.key(), *file.file().vae, compute, {}, {}, {}, watch);
     return VaeWork(file, std::move(part), compute, lane, residency);
+  }
+
+  // What pictures hold and use just now.
+  int64_t busy_bytes() const {
+    int64_t bytes = lane.arena_bytes();
+    for (const governor::Resident& part : residency.residents()) bytes += part.is_busy ? part.bytes : 0;
+    return bytes;
+  }
+  // `working_bytes`: what the refused work itself had taken when a step of it was refused.
+  Error advised(const Error& refusal, PictureNeed need, int64_t working_bytes) const {
+    const Value* details = refusal.details().get();
+    const Value* wanted_by = details ? details->find("wanted_by") : nullptr;
+    if (refusal.code() != Code::kNoMemory || !advisor || !wanted_by) return refusal;
+    if (wanted_by->as_string() == kArena) need.held_bytes += working_bytes;
+    need.held_bytes += lane.arena_bytes();
+    const Value::List& leaving = details->at("could_leave").as_list();
+    for (const governor::Resident& part : residency.residents()) {
+      auto is_it = [&](const Value& idle) { return idle.at("holder").as_string() == part.name; };
+      if (std::none_of(leaving.begin(), leaving.end(), is_it)) need.held_bytes += part.bytes;  // it was in use
+    }
+    return advisor(refusal, need);
   }
 
   std::vector<governor::Resident> residents() const override { return residency.residents(); }
@@ -86,6 +92,7 @@ struct PictureEngine::Parts final : governor::Resider {
   Residency residency;
   PictureLane lane;
   WordVectorFiles words;
+  PictureAdvisor advisor;
 
   struct Opened {
     fs::file_time_type changed;
@@ -142,12 +149,11 @@ governor::Resider& PictureEngine::resider() { return *parts_; }
 
 void PictureEngine::set_evictor(governor::Evictor& evictor) { parts_->residency.set_evictor(evictor); }
 
-int64_t PictureEngine::running_bytes() const {
-  if (!parts_->lane.is_running()) return 0;
-  int64_t bytes = parts_->lane.arena_bytes();
-  for (const governor::Resident& part : parts_->residency.residents()) bytes += part.is_busy ? part.bytes : 0;
-  return bytes;
-}
+void PictureEngine::set_advisor(PictureAdvisor advisor) { parts_->advisor = std::move(advisor); }
+
+int64_t PictureEngine::running_bytes() const { return parts_->lane.is_running() ? parts_->busy_bytes() : 0; }
+
+int64_t PictureEngine::spare_bytes() const { return parts_->lane.is_running() ? 0 : parts_->lane.arena_bytes(); }
 
 bool PictureEngine::abort(const Error& why) { return parts_->lane.abort(why); }
 
@@ -231,6 +237,11 @@ Condition PictureEngine::encode_text(const TextEncoder& clip, const PromptWords&
 ModelSampling PictureEngine::sampling_of(const Model& model) const {
   const PictureFile& file = model.base->file();
   const Prediction own = file.prediction == PicturePrediction::kV ? Prediction::kV : Prediction::kEps;
+  if (file.edm && !model.prediction) {
+    const EdmLevels& edm = *file.edm;
+    return edm.is_playground ? continuous_edm_sampling(Prediction::kEdm, edm.sigma_min, edm.sigma_max, kEdmSigmaData)
+                             : continuous_edm_sampling(Prediction::kV, edm.sigma_min, edm.sigma_max);
+  }
   const Prediction prediction = model.prediction.value_or(own);
   if (const auto& levels = model.continuous) {
     if (levels->is_angle) return continuous_v_sampling(levels->sigma_min, levels->sigma_max);
@@ -248,28 +259,48 @@ PictureSize PictureEngine::native_size(const Model& model) const {
   return {size.width, size.height};
 }
 
-Sampled PictureEngine::sample(const SampleRequest& request, const Watch& watch) {
-  const Model& model = request.guider.model;
-  const DiffusionFile& file = *model.base;
-  const LoraNames names = model.loras.empty() ? LoraNames() : unet_lora_names(*file.file().unet);
-  const ComputeOptions compute = model.compute.over(parts_->defaults);
-  const auto part = parts_->use<Unet>(file.key(), *file.file().unet, compute, model.loras, names,
-                                      {LoraPart::kDenoiser, names}, watch);
-  SampleWork work(file, static_cast<const NetPart<Unet>&>(*part).net(), sampling_of(model), compute,
-                  parts_->lane, parts_->residency);
-  try {
-    return work.run(request, watch);
-  } catch (const Error& e) {
-    throw smaller_pictures(e, request.latent.samples);
+Sampled PictureEngine::sample(const SampleRequest& request, const Watch& watch) try {
+  // Every part stays in memory until the sampling ends.
+  auto work_with = [&](const Model& model, const std::shared_ptr<const Part>& part) {
+    return SampleWork(model, static_cast<const NetPart<Unet>&>(*part).net(), sampling_of(model),
+                      model.compute.over(parts_->defaults), parts_->lane, parts_->residency);
+  };
+  const Guider& guider = request.guider;
+  const auto part = parts_->use_unet(guider.model, watch);
+  SampleWork work = work_with(guider.model, part);
+  std::shared_ptr<const Part> negative_part;
+  std::optional<SampleWork> negative;
+  if (guider.kind == Guider::Kind::kDualModel && guider.negative_model && !is_one(guider.cfg)) {
+    negative_part = parts_->use_unet(*guider.negative_model, watch);
+    negative.emplace(work_with(*guider.negative_model, negative_part));
   }
+  return work.run(request, watch, negative ? &*negative : nullptr);
+} catch (const Error& e) {
+  const Model& model = request.guider.model;
+  const Tensor& latent = request.latent.samples;
+  if (!latent || latent.rank() != 4) throw;
+  throw parts_->advised(e, {.file = model.base->file(), .batch = latent.dim(0), .width = kLatentPixels * latent.dim(3),
+                            .height = kLatentPixels * latent.dim(2), .is_guided = !is_one(request.guider.cfg),
+                            .compute = model.compute.over(parts_->defaults), .held_bytes = latent.bytes()},
+                        sampling_bytes(latent.bytes()));
 }
 
 Latent PictureEngine::add_noise(const Model& model, const Noise& noise, float sigma, const Latent& latent) {
-  return noised(*model.base, sampling_of(model), noise, sigma, latent, parts_->residency);
+  return noised(latents_of(model), sampling_of(model), noise, sigma, latent, parts_->residency);
 }
 
-Tensor PictureEngine::decode(const Vae& vae, const Tensor& samples, const VaeOptions& options, const Watch& watch) {
+Tensor PictureEngine::decode(const Vae& vae, const Tensor& samples, const VaeOptions& options, const Watch& watch) try {
   return parts_->vae_work(vae, watch).decode(samples, options, watch);
+} catch (const Error& e) {
+  const ComputeOptions compute = vae.compute.over(parts_->defaults);
+  if (!samples || samples.rank() != 4) throw;
+  // With "auto" pieces were tried as well.
+  const bool is_whole = options.tile <= 0 && compute.vae_tiling == Tiling::kOff;
+  const int64_t tile = options.tile > 0 ? options.tile : compute.vae_tile.value_or(kDefaultTile);
+  const int64_t batch = samples.dim(0), width = kLatentPixels * samples.dim(3), height = kLatentPixels * samples.dim(2);
+  throw parts_->advised(e, {.file = vae.base->file(), .batch = batch, .width = width, .height = height,
+                            .tile = is_whole ? 0 : tile, .compute = compute, .held_bytes = samples.bytes()},
+                        row_bytes(DType::kF32, 3 * (batch + 1) * width * height));
 }
 
 Tensor PictureEngine::encode(const Vae& vae, const Tensor& pixels, const VaeOptions& options, const Watch& watch) {
@@ -279,7 +310,7 @@ Tensor PictureEngine::encode(const Vae& vae, const Tensor& pixels, const VaeOpti
 }
 
 Tensor PictureEngine::preview(const Model& model, const Tensor& denoised) const {
-  return latent_to_rgb(model.base->file().family, denoised, parts_->residency);
+  return latent_to_rgb(colour_map(model), denoised, parts_->residency);
 }
 
 std::string PictureEngine::preview_decoder(const Model& model) const {
@@ -287,7 +318,7 @@ std::string PictureEngine::preview_decoder(const Model& model) const {
 }
 
 Tensor PictureEngine::decode_preview(const Model& model, const Vae& tiny, const Tensor& denoised, const Watch& watch) {
-  const Tensor first = first_for_vae(denoised, model.base->file().latent_scale, parts_->residency);
+  const Tensor first = first_for_vae(denoised, latents_of(model), parts_->residency);
   return parts_->vae_work(tiny, watch).decode(first, {}, watch);
 }
 

@@ -5,6 +5,7 @@
 #pragma once
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,10 @@
 #include "runtime/diffuse/sampling/sampler.h"
 #include "runtime/diffuse/values.h"
 #include "runtime/executor/executor.h"
+
+namespace hearth {
+struct PictureFile;
+}
 
 namespace hearth::diffuse {
 
@@ -38,9 +43,10 @@ struct PromptWords {
 
 /// Who decides what the model predicts at a step.
 struct Guider {
-  enum class Kind { kBasic, kCfg, kDualCfg, kDualCfgNested, kPerpNeg };
+  enum class Kind { kBasic, kCfg, kDualCfg, kDualCfgNested, kPerpNeg, kDualModel };
   Kind kind = Kind::kCfg;
   Model model;
+  std::optional<Model> negative_model;  // dual model: who sees the negative, unless cfg is 1
   Conditioning positive;
   Conditioning middle;    // dual: cond2; perp-neg: the empty prompt
   Conditioning negative;
@@ -67,6 +73,18 @@ struct Sampled {
   Latent output;    // after the last sigma
   Latent denoised;  // the model's last guess of the clean latent
 };
+
+/// What a picture was to be when memory was refused.
+struct PictureNeed {
+  const PictureFile& file;                   // of the network that asked for it
+  int64_t batch = 1, width = 0, height = 0;  // pixels
+  bool is_guided = true;
+  int64_t tile = 0;                          // pixels a side of what is decoded at once; 0: whole pictures
+  ComputeOptions compute{};
+  int64_t held_bytes = 0;                    // by pictures, in use: a smaller one would use or do without it
+};
+/// Says of a refusal what smaller picture would fit.
+using PictureAdvisor = std::function<Error(const Error& refusal, const PictureNeed& need)>;
 
 /// Pixels.
 struct PictureSize {
@@ -120,8 +138,12 @@ class PictureEngine {
   governor::Resider& resider();
   /// Who makes room for pictures; knows resider() already. Set before the first use.
   void set_evictor(governor::Evictor& evictor);
+  /// Whom refusals go through. Set before the first use; empty: they stay as they are.
+  void set_advisor(PictureAdvisor advisor);
   /// What ending the running work would give back; 0 when none runs.
   int64_t running_bytes() const;
+  /// The arena that is kept between two pictures; 0 while one runs.
+  int64_t spare_bytes() const;
   /// Ends the running work at its next cut: its caller gets `why`. False when none runs.
   bool abort(const Error& why);
   /// Host memory for images, masks and latents.

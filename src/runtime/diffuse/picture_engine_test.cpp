@@ -6,10 +6,13 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <filesystem>
 #include <map>
 
 #include "core/testing/temp_folder.h"
+#include "models/load/weight_file.h"
 #include "models/testing/tiny_picture.h"
+#include "runtime/diffuse/model_files.h"
 #include "runtime/diffuse/sampling/schedule.h"
 
 namespace hearth::diffuse {
@@ -243,6 +246,89 @@ TEST_F(PictureEngineTest, AModelsOwnOptionsGoBeforeTheDefaults) {
   EXPECT_EQ(values(exact.sample(r, {}).output.samples), tiled);
 }
 
+TEST_F(PictureEngineTest, TheSameModelTwiceGuidesAsOneDoes) {
+  const Pipe pipe = open("sd1");
+  SampleRequest r = request(pipe, 7);
+  const std::vector<float> one = values(run(r));
+  r.guider.kind = Guider::Kind::kDualModel;
+  r.guider.negative_model = pipe.model;
+  const std::vector<float> two = values(run(r));
+  for (size_t i = 0; i < one.size(); ++i) ASSERT_NEAR(two[i], one[i], 2e-4) << "rows of one call, or of two";
+
+  r.guider.negative_model->prediction = Prediction::kV;
+  EXPECT_NE(values(run(r)), two) << "what the other model's numbers mean counts";
+  r.guider.cfg = 1;
+  SampleRequest basic = request(pipe, 7);
+  basic.guider.kind = Guider::Kind::kBasic;
+  EXPECT_EQ(values(run(r)), values(run(basic))) << "at 1 the other model is not asked";
+}
+
+TEST_F(PictureEngineTest, BothModelsAreLeasedWhileTheyGuide) {
+  const std::string copy = checkpoint("sd1") + ".copy.safetensors";
+  std::filesystem::copy_file(checkpoint("sd1"), copy, std::filesystem::copy_options::overwrite_existing);
+  SampleRequest r = request(open("sd1"), 7);
+  auto held = [&] {  // while it samples, with all that is idle gone
+    int64_t most = 0;
+    engine_.sample(r, {.progress = [&](int64_t, int64_t) {
+      engine_.free_unused();
+      most = std::max(most, budget_.leased_bytes());
+    }});
+    return most;
+  };
+  const int64_t alone = held();
+  r.guider.kind = Guider::Kind::kDualModel;
+  r.guider.negative_model = engine_.load_diffusion_model(copy, {});
+  const int64_t both = held();
+  EXPECT_GT(both, alone + alone / 4) << "the second one beside the first";
+  r.guider.cfg = 1;
+  EXPECT_EQ(held(), alone) << "at 1 it is not even loaded";
+
+  r.guider.cfg = 5;
+  engine_.free_unused();
+  StorageRef hog = memory_.allocate_untouched((int64_t{1} << 30) - (alone + both) / 2, "hog").value();
+  try {
+    run(r);
+    FAIL() << "one fits, two do not";
+  } catch (const Error& e) {
+    EXPECT_EQ(e.code(), Code::kNoMemory) << e.message();
+  }
+  r.guider.cfg = 1;
+  EXPECT_NO_THROW(run(r));
+  hog = {};
+  r.guider.cfg = 5;
+  r.guider.negative_model = open("sdxl").model;
+  EXPECT_THROW(run(r), Error) << "its prompts are of another family";
+  r = {};
+  engine_.free_unused();
+  EXPECT_EQ(budget_.leased_bytes(), 0);
+}
+
+TEST_F(PictureEngineTest, PlaygroundsLatentsHaveAMeanAndADeviation) {
+  const Pipe pipe = open("sdxl");
+  Model playground = pipe.model;
+  playground.has_playground_latents = true;
+  playground.prediction = Prediction::kEdm;
+  playground.continuous = ContinuousLevels{.sigma_min = 0.002, .sigma_max = 80, .sigma_data = 0.5};
+  Latent latent;
+  latent.samples = zeros({1, 4, 8, 8});
+  // A blank latent stands for no picture: noise of level 2 is all there is, and comes out as the VAE has it.
+  const std::vector<float> noise = values(engine_.add_noise(playground, {.seed = 3}, 2, latent).samples);
+  const std::vector<float> plain = values(engine_.add_noise(pipe.model, {.seed = 3}, 2, latent).samples);
+  const LatentFormat format = playground_latents();
+  for (size_t i = 0; i < noise.size(); ++i) {
+    const size_t c = i / 64;
+    ASSERT_NEAR(noise[i], plain[i] * 0.13025f * format.deviation[c] / 0.5f + format.mean[c], 1e-4);
+  }
+  // Any other latent comes back as it went in when nothing is added.
+  for (float& v : std::span(latent.samples.data<float>(), 256)) v = 1.5f;
+  const Latent same = engine_.add_noise(playground, {.is_off = true}, 2, latent);
+  for (float v : values(same.samples)) ASSERT_NEAR(v, 1.5f, 1e-5);
+  SampleRequest r = request(pipe, 7);
+  r.guider.model = playground;
+  r.sigmas = ksampler_sigmas("euler", "karras", engine_.sampling_of(playground), {.steps = 3}).value();
+  for (float v : values(run(r))) ASSERT_TRUE(std::isfinite(v));
+}
+
 class TightPictureEngineTest : public PictureEngineTest {
  protected:
   TightPictureEngineTest() : PictureEngineTest(int64_t{100} << 20) {}
@@ -304,6 +390,32 @@ TEST_F(PictureEngineTest, PreviewsByATinyDecoderAreOfTheFirstMemberInTheDenoiser
   ASSERT_EQ(preview.shape(), (Shape{1, 32, 32, 3})) << "this small one enlarges by 4";
   EXPECT_EQ(values(preview), values(engine_.decode(tiny, first, {}, {})));
   EXPECT_THROW(engine_.decode_preview(pipe.model, tiny, denoised, {.is_cancelled = [] { return true; }}), Error);
+}
+
+TEST_F(PictureEngineTest, AFileMaySayWhatColoursItsLatentsHave) {
+  const Pipe pipe = open("sd1");
+  Tensor latent = zeros({2, 4, 3, 2});
+  for (int64_t i = 0; i < latent.numel(); ++i) latent.data<float>()[i] = 0.1f * static_cast<float>(i % 7) - 0.3f;
+  auto preview_of = [&](const char* said) {
+    TensorFile file = open_weight_file(checkpoint("sd1"));
+    file.metadata.set("hearth.latent_rgb", said);
+    Model model{.base = std::make_shared<DiffusionFile>(std::make_shared<PictureFile>(inspect_picture_file(file)))};
+    return values(engine_.preview(model, latent));
+  };
+  const std::vector<float> usual = values(engine_.preview(pipe.model, latent));
+  const std::vector<float> own = preview_of("[[1,0,0],[0,1,0],[0,0,1],[0,0,0],[0.25,0,-0.25]]");
+  ASSERT_EQ(own.size(), 18u);
+  EXPECT_NE(own, usual);
+  for (size_t p = 0; p < 6; ++p) {
+    for (size_t c = 0; c < 3; ++c) {
+      const float bias = c == 0 ? 0.25f : c == 2 ? -0.25f : 0;
+      EXPECT_FLOAT_EQ(own[p * 3 + c], (latent.data<float>()[c * 6 + p] + bias + 1) / 2);
+    }
+  }
+  for (const char* wrong : {"", "blue", "[[1,0,0]]", "[[1,0,0],[0,1,0],[0,0,1],[0,0,0],[0,0]]",
+                            "[[1,0,0],[0,1,0],[0,0,1],[0,0,0],[0,0,\"red\"]]"}) {
+    EXPECT_EQ(preview_of(wrong), usual) << wrong;
+  }
 }
 
 TEST_F(PictureEngineTest, AddedNoiseIsThatOfASamplingAtItsLevel) {

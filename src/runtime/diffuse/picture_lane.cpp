@@ -46,7 +46,7 @@ void PictureLane::run(const std::string& shape_key, const std::function<bool()>&
   const int64_t peak = measure(shape_key, step);
   if (!lane_ || lane_->arena().capacity_bytes() < peak) {
     drop_lane();  // the old arena makes room for the new one
-    lane_ = std::make_unique<Lane>("pictures", executor_.device(), memory_.allocate(peak, "arena pictures"));
+    lane_ = std::make_unique<Lane>("pictures", executor_.device(), memory_.allocate(peak, kArena));
     arena_bytes_ = lane_->arena().capacity_bytes();
   }
   auto cancelled = [&] { return is_aborted_ || (is_cancelled && is_cancelled()); };

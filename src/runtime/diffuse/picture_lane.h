@@ -16,6 +16,9 @@
 
 namespace hearth::diffuse {
 
+/// Who holds the arena, in refusals and reports.
+inline constexpr const char* kArena = "arena pictures";
+
 class PictureLane {
  public:
   /// Both outlive the lane.

@@ -62,6 +62,18 @@ StorageRef Residency::with_room(int64_t bytes, std::string_view holder,
   }
 }
 
+void Residency::make_room_for(std::string_view holder, const std::function<void()>& take) {
+  for (;;) {
+    try {
+      return take();
+    } catch (const Error& e) {
+      const Value* needed = e.details() ? e.details()->find("needed_bytes") : nullptr;
+      const bool is_short = e.code() == Code::kNoMemory && needed;
+      if (!is_short || !evictor_->make_room(needed->as_int(), "", std::string(holder) + " needs room")) throw;
+    }
+  }
+}
+
 Tensor Residency::tensor(DType dtype, Shape shape, std::string_view holder) {
   return Tensor(allocate(row_bytes(dtype, shape.numel()), holder), dtype, shape);
 }

@@ -40,6 +40,8 @@ class Residency final : public governor::Resider {
   StorageRef allocate_untouched(int64_t bytes, std::string_view holder);
   /// The right to hold that many bytes elsewhere, in vectors of host code, for as long as the reference lives.
   StorageRef book(int64_t bytes, std::string_view holder);
+  /// Runs `take`, which leases from allocator(); each time it throws kNoMemory, idle parts leave for what it needed.
+  void make_room_for(std::string_view holder, const std::function<void()>& take);
   Tensor tensor(DType dtype, Shape shape, std::string_view holder);
 
   /// For what nothing should leave.

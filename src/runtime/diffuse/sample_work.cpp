@@ -23,9 +23,10 @@ LatentShape shape_of(const Tensor& samples) {
   return {samples.dim(0), samples.dim(1), samples.dim(2), samples.dim(3)};
 }
 
-Field scaled(const Tensor& samples, float scale) {
+// A blank latent stands for no picture and stays blank.
+Field for_model(const Tensor& samples, const LatentFormat& latents) {
   Field values(std::span<const float>(samples.data<float>(), static_cast<size_t>(samples.numel())));
-  for (float& v : values.span()) v *= scale;
+  if (!is_blank(values.span())) latents.to_model(values.span(), shape_of(samples));
   return values;
 }
 
@@ -35,22 +36,25 @@ Field noise_of(const Noise& noise, const Latent& latent) {
   return Field(batch_noise({}, noise.seed, shape.batch, shape.channels * shape.plane(), latent.batch_index));
 }
 
-// The latent with other samples, given in the model's scale.
-Latent latent_of(const Latent& like, const Field& values, float scale, Residency& memory) {
+// The latent with other samples, given as the model's latents are.
+Latent latent_of(const Latent& like, const Field& values, const LatentFormat& latents, Residency& memory) {
   Latent out = like;
   out.samples = memory.tensor(DType::kF32, like.samples.shape(), "latents");
-  for (int64_t i = 0; i < values.size(); ++i) out.samples.data<float>()[i] = values[i] / scale;
+  std::copy_n(values.data(), values.size(), out.samples.data<float>());
+  latents.to_vae({out.samples.data<float>(), static_cast<size_t>(values.size())}, shape_of(out.samples));
   return out;
 }
 
 }  // namespace
 
-Latent noised(const DiffusionFile& file, const ModelSampling& sampling, const Noise& noise, float sigma,
+Latent noised(const LatentFormat& latents, const ModelSampling& sampling, const Noise& noise, float sigma,
               const Latent& latent, Residency& memory) {
-  const float scale = file.file().latent_scale;
-  Field mixed = sampling.noise_scaling(sigma, noise_of(noise, latent), scaled(latent.samples, scale));
-  for (float& v : mixed.span()) v = std::isfinite(v) ? v : 0.0f;
-  return latent_of(latent, mixed, scale, memory);
+  Field mixed = sampling.noise_scaling(sigma, noise_of(noise, latent), for_model(latent.samples, latents));
+  Latent out = latent_of(latent, mixed, latents, memory);
+  for (float& v : std::span(out.samples.data<float>(), static_cast<size_t>(mixed.size()))) {
+    v = std::isfinite(v) ? v : 0.0f;
+  }
+  return out;
 }
 
 int64_t rows_at_once(const UnetConfig& config, int64_t height, int64_t width, int64_t tokens) {
@@ -62,7 +66,7 @@ int64_t rows_at_once(const UnetConfig& config, int64_t height, int64_t width, in
 int64_t sampling_bytes(int64_t bytes) { return kFields * bytes; }
 
 UnetInputs SampleWork::inputs() const {
-  UnetInputs inputs{.is_inpaint = file_.file().is_inpaint(), .latent_scale = file_.file().latent_scale};
+  UnetInputs inputs{.is_inpaint = file_.file().is_inpaint(), .latents = latents_};
   if (file_.config().adm_dim > 0) {
     inputs.size_vector = file_.file().size_ids == 5 ? SizeVectorKind::kRefiner : SizeVectorKind::kSdxl;
   }
@@ -84,14 +88,25 @@ void SampleWork::check_request(const SampleRequest& request) const {
 
 LatentTask SampleWork::task_of(const SampleRequest& request) const {
   const Latent& latent = request.latent;
-  LatentTask task{.shape = shape_of(latent.samples), .latent = scaled(latent.samples, file_.file().latent_scale)};
+  LatentTask task{.shape = shape_of(latent.samples), .latent = for_model(latent.samples, latents_)};
   task.noise = noise_of(request.noise, latent);
   if (latent.noise_mask) task.mask = noise_mask(latent.noise_mask, task.shape);
   return task;
 }
 
-Sampled SampleWork::run(const SampleRequest& request, const Watch& watch) {
+NegativeModel SampleWork::as_negative(const LatentTask& task, const LatentFormat& latents, const Watch& watch) {
+  watch_ = &watch;
+  Field latent = task.latent;
+  if (latents != latents_ && !is_blank(latent.span())) {
+    latents.to_vae(latent.span(), task.shape);
+    latents_.to_model(latent.span(), task.shape);
+  }
+  return {.predictor = this, .model = &sampling_, .inputs = inputs(), .latent = std::move(latent)};
+}
+
+Sampled SampleWork::run(const SampleRequest& request, const Watch& watch, SampleWork* negative) {
   check_request(request);
+  if (negative) negative->check_request(request);
   watch_ = &watch;
   const Guider& g = request.guider;
   const auto kind = static_cast<GuiderKind>(g.kind);
@@ -107,17 +122,20 @@ Sampled SampleWork::run(const SampleRequest& request, const Watch& watch) {
     if (watch.progress) watch.progress(std::min(step.index + 1, steps), steps);
   };
   const StorageRef held = memory_.book(sampling_bytes(request.latent.samples.bytes()), "latents");
+  LatentTask task = task_of(request);
+  std::optional<NegativeModel> other;
+  if (negative) other = negative->as_negative(task, latents_, watch);
   const SampledField done = sample_latent(
       {.model = sampling_, .inputs = inputs(),
-       .guidance = {.kind = kind, .positive = g.positive, .middle = g.middle, .negative = g.negative, .cfg = g.cfg,
-                    .cfg_middle = g.cfg_middle, .negative_scale = g.negative_scale, .rescale = g.model.rescale_cfg,
+       .guidance = {.kind = kind, .positive = g.positive, .middle = g.middle, .negative = g.negative,
+                    .negative_model = std::move(other), .cfg = g.cfg, .cfg_middle = g.cfg_middle,
+                    .negative_scale = g.negative_scale, .rescale = g.model.rescale_cfg,
                     .differential = g.model.differential},
-       .sampler = request.sampler, .sigmas = request.sigmas, .task = task_of(request), .seed = request.noise.seed,
+       .sampler = request.sampler, .sigmas = request.sigmas, .task = std::move(task), .seed = request.noise.seed,
        .machine = {}},
       *this, on_step);
-  const float scale = file_.file().latent_scale;
-  return {latent_of(request.latent, done.output, scale, memory_),
-          latent_of(request.latent, done.denoised, scale, memory_)};
+  return {latent_of(request.latent, done.output, latents_, memory_),
+          latent_of(request.latent, done.denoised, latents_, memory_)};
 }
 
 int64_t SampleWork::max_rows(int64_t height, int64_t width, int64_t tokens) const {

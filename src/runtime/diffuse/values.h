@@ -10,6 +10,7 @@
 
 #include "core/tensor/tensor.h"
 #include "runtime/diffuse/compute_options.h"
+#include "runtime/diffuse/sampling/latent_format.h"
 #include "runtime/diffuse/sampling/model_sampling.h"
 
 namespace hearth::diffuse {
@@ -73,11 +74,17 @@ struct Model {
   std::vector<LoraUse> loras;  // in the order they were applied
   std::optional<Prediction> prediction;  // ModelSamplingDiscrete; absent: the checkpoint's own
   std::optional<ContinuousLevels> continuous;  // absent: the table of the model's training
+  bool has_playground_latents = false;   // ModelSamplingContinuousEDM's edm_playground_v2.5; else the family's own
   std::optional<float> differential;     // DifferentialDiffusion's strength
   std::optional<bool> zero_terminal_snr;
   std::optional<float> rescale_cfg;      // RescaleCFG's multiplier
   ComputeOptions compute;
 };
+
+/// Whether its latents are Playground v2.5's: said by the workflow or by the file.
+bool has_playground_latents(const Model& model);
+/// How the model's latents lie to those of its VAE.
+LatentFormat latents_of(const Model& model);
 
 /// ComfyUI's CLIP.
 struct TextEncoder {

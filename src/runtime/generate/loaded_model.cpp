@@ -46,7 +46,7 @@ std::unique_ptr<LoadedModel> LoadedModel::load(const LoadOptions& options, Execu
       loaded->lane_.reset();
       loaded->buffers_.reset();
       if (e.code() != Code::kNoMemory) throw;
-      if (!make_room || !make_room(loaded->sizes_.total_bytes())) throw loaded->advise(e, *sized);
+      if (!make_room || !make_room(loaded->sizes_.total_bytes())) throw;
     }
   }
   go_on_unless(stop, options.name);
@@ -93,30 +93,6 @@ void LoadedModel::size_everything(const LanguageModel& sized, const Weights& siz
   }
   limits_ = limits_of(sized, options_);
   sizes_ = size_model(sized, sizing, options_, limits_, executor_.device(), stop);
-}
-
-// What would fit beside what is held now: a shorter context, or fewer requests at once.
-Error LoadedModel::advise(const Error& refusal, const LanguageModel& sized) const {
-  const Value* room = refusal.details() ? refusal.details()->find("available_bytes") : nullptr;
-  if (!room) return refusal;
-  // With less state the arena needs no more than now.
-  auto fits = [&](const LoadOptions& smaller) {
-    const int64_t state = state_bytes(sized.state_spec(), limits_of(sized, smaller), smaller.state_dtype);
-    return sizes_.total_bytes() - sizes_.state_bytes + state <= room->as_int();
-  };
-  constexpr int64_t kShortest = 512;
-  std::vector<governor::SmallerChoice> choices;
-  LoadOptions smaller = options_;
-  for (smaller.context = limits_.context / 2; smaller.context >= kShortest && choices.empty(); smaller.context /= 2) {
-    if (!fits(smaller)) continue;
-    choices.push_back({Value::object({{"context", smaller.context}}), fmt::format("context = {}", smaller.context)});
-  }
-  smaller = options_;
-  smaller.parallel = 1;
-  if (options_.parallel > 1 && fits(smaller)) {
-    choices.push_back({Value::object({{"parallel", 1}}), "parallel = 1"});
-  }
-  return governor::with_choices(refusal, choices);
 }
 
 void LoadedModel::take_memory(const LanguageModel& sized, Allocator& memory) {

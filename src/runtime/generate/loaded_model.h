@@ -69,7 +69,6 @@ class LoadedModel {
   void read_text(const Checkpoint& checkpoint);
   void size_everything(const LanguageModel& sized, const Weights& sizing, const std::stop_token& stop);
   void take_memory(const LanguageModel& sized, Allocator& memory);
-  Error advise(const Error& refusal, const LanguageModel& sized) const;
   void book_graphs();
 
   LoadOptions options_;

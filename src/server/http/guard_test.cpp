@@ -134,6 +134,8 @@ TEST(Router, ReadsQueries) {
   EXPECT_EQ(query_value("a=1&b=x%20y+z&c", "b"), "x y z");
   EXPECT_EQ(query_value("a=1", "b", "other"), "other");
   EXPECT_TRUE(has_query_value("a=1&c", "c"));
+  const std::map<std::string, std::string> all = query_values("a=1&b=x%2By&&a=2&c&d%20e=+");
+  EXPECT_EQ(all, (std::map<std::string, std::string>{{"a", "1"}, {"b", "x+y"}, {"c", ""}, {"d e", " "}}));
   EXPECT_FALSE(has_query_value("", "a"));
   EXPECT_EQ(query_value("a=%zz", "a"), "%zz");
 }

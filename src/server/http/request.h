@@ -1,5 +1,6 @@
 // One HTTP request as handlers see it. Plain data.
 #pragma once
+#include <map>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -27,5 +28,7 @@ struct HttpRequest {
 /// The decoded value of a query parameter; `fallback` when it is absent.
 std::string query_value(std::string_view query, std::string_view name, std::string_view fallback = "");
 bool has_query_value(std::string_view query, std::string_view name);
+/// All of them, decoded; of a name that stands twice the first.
+std::map<std::string, std::string> query_values(std::string_view query);
 
 }  // namespace hearth::http

@@ -118,13 +118,17 @@ void each_query_pair(std::string_view query, Take take) {
   }
 }
 
+std::string decode_query(std::string_view sent) {
+  std::string text(sent);
+  std::replace(text.begin(), text.end(), '+', ' ');
+  return decode_path(text).value_or(text);
+}
+
 std::optional<std::string> find_query_value(std::string_view query, std::string_view name) {
   std::optional<std::string> out;
   each_query_pair(query, [&](std::string_view key, std::string_view value) {
     if (key != name) return false;
-    std::string text(value);
-    std::replace(text.begin(), text.end(), '+', ' ');
-    out = decode_path(text).value_or(text);
+    out = decode_query(value);
     return true;
   });
   return out;
@@ -138,6 +142,15 @@ std::string query_value(std::string_view query, std::string_view name, std::stri
 
 bool has_query_value(std::string_view query, std::string_view name) {
   return find_query_value(query, name).has_value();
+}
+
+std::map<std::string, std::string> query_values(std::string_view query) {
+  std::map<std::string, std::string> out;
+  each_query_pair(query, [&](std::string_view key, std::string_view value) {
+    if (!key.empty()) out.emplace(decode_query(key), decode_query(value));
+    return false;
+  });
+  return out;
 }
 
 }  // namespace hearth::http

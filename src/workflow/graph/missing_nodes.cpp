@@ -152,7 +152,7 @@ constexpr std::array kOwnNodes = {
          "Epsilon//Scaling TemporalScoreRescaling FreeU FreeU_V2 FreSca GITSScheduler HyperTile "
          "LatentApplyOperation LatentApplyOperationCFG LatentOperationSharpen LatentOperationTonemapReinhard "
          "Mahiro PatchModelAddDownscale PerturbedAttentionGuidance PerpNeg SelfAttentionGuidance TCFG "
-         "TomePatchModel DualModelGuider"},
+         "TomePatchModel"},
     Pack{"changing models in the middle of a sampling (hooks)", kComfyUi,
          "CombineHooks2 CombineHooks4 CombineHooks8 ConditioningSetDefaultCombine ConditioningSetProperties "
          "ConditioningSetPropertiesAndCombine ConditioningTimestepsRange CreateHookKeyframe "
@@ -245,7 +245,6 @@ constexpr std::pair<std::string_view, std::string_view> kStandIns[] = {
     {"ETN_LoadImageBase64", "LoadImage"},
     {"ETN_SendImageWebSocket", "SaveImageWebsocket"},
     {"PerpNeg", "PerpNegGuider"},
-    {"DualModelGuider", "CFGGuider"},
     {"GITSScheduler", "AlignYourStepsScheduler"},
     {"OptimalStepsScheduler", "AlignYourStepsScheduler"},
     {"SamplerEulerCFGpp", "KSamplerSelect"},

@@ -1,7 +1,7 @@
 // Custom sampling: noise, guiders and the nodes that put them to work.
 #include <cmath>
 
-#include "runtime/diffuse/sampling/sampler.h"
+#include "runtime/diffuse/sampling/guidance.h"
 #include "workflow/nodes/sampling.h"
 #include "workflow/picture_work.h"
 
@@ -70,6 +70,26 @@ NodeResult dual_cfg_guider(NodeCall& call) {
   guider.negative = call.get<Conditioning>("negative");
   guider.cfg = call.number("cfg_conds");
   guider.cfg_middle = call.number("cfg_cond2_negative");
+  return guider_value(std::move(guider));
+}
+
+// A negative that is not there asks a model for a pass without text, which no family here has.
+NodeResult dual_model_guider(NodeCall& call) {
+  Guider guider;
+  guider.model = call.get<diffuse::Model>("model");
+  guider.positive = call.get<Conditioning>("positive");
+  guider.cfg = call.number("cfg");
+  if (call.has("model_negative")) {
+    guider.kind = Guider::Kind::kDualModel;
+    guider.negative_model = call.get<diffuse::Model>("model_negative");
+  }
+  if (call.has("negative")) {
+    guider.negative = call.get<Conditioning>("negative");
+  } else if (!diffuse::is_one(guider.cfg)) {
+    throw Error(Code::kUnsupported,
+                "without a negative the model would have to guess without any text, which models of this kind cannot; "
+                "connect a CLIPTextEncode without words or ConditioningZeroOut to `negative`, or set `cfg` to 1");
+  }
   return guider_value(std::move(guider));
 }
 
@@ -160,6 +180,22 @@ void add_custom_sampling_nodes(Registry& registry) {
                            choice("style", {"regular", "nested"})},
                 .outputs = {{"GUIDER"}},
                 .run = dual_cfg_guider});
+  registry.add(
+      {.class_name = "DualModelGuider",
+       .display_name = "Dual Model CFG Guider",
+       .category = "sampling/custom_sampling/guiders",
+       .description = "Guidance by two models: one follows the prompt, the other says what to stay away from. Both are "
+                      "in memory while it samples.",
+       .python_module = "comfy_extras.nodes_custom_sampler",
+       .inputs = {socket("model", "MODEL").help("Sees the prompt"), socket("positive", "CONDITIONING"),
+                  number("cfg", {.value = 4.0, .min = 0.0, .max = 100.0, .step = 0.1, .round = 0.01}),
+                  socket("model_negative", "MODEL")
+                      .help("Sees the negative; of the same latents as the other. Without it one model sees both")
+                      .optional(),
+                  socket("negative", "CONDITIONING").help("May be left out where cfg is 1").optional()},
+       .outputs = {{"GUIDER"}},
+       .is_experimental = true,
+       .run = dual_model_guider});
 }
 
 }  // namespace hearth::workflow

@@ -26,7 +26,7 @@ NodeResult model_sampling_discrete(NodeCall& call) {
   return give(model_value(std::move(model)));
 }
 
-NodeResult continuous(NodeCall& call, diffuse::ContinuousLevels levels) {
+diffuse::Model continuous(NodeCall& call, diffuse::ContinuousLevels levels) {
   diffuse::Model model = call.get<diffuse::Model>("model");
   model.prediction = prediction_of(call.text("sampling"));
   levels.sigma_min = call.number("sigma_min");
@@ -37,14 +37,19 @@ NodeResult continuous(NodeCall& call, diffuse::ContinuousLevels levels) {
                             levels.sigma_max));
   }
   model.continuous = levels;
-  return give(model_value(std::move(model)));
+  return model;
 }
 
 NodeResult model_sampling_continuous_edm(NodeCall& call) {
-  return continuous(call, {.sigma_data = call.text("sampling") == "edm" ? 0.5 : 1.0});
+  const std::string sampling = call.text("sampling");
+  diffuse::Model model = continuous(call, {.sigma_data = sampling.starts_with("edm") ? diffuse::kEdmSigmaData : 1.0});
+  if (sampling == "edm_playground_v2.5") model.has_playground_latents = true;
+  return give(model_value(std::move(model)));
 }
 
-NodeResult model_sampling_continuous_v(NodeCall& call) { return continuous(call, {.is_angle = true}); }
+NodeResult model_sampling_continuous_v(NodeCall& call) {
+  return give(model_value(continuous(call, {.is_angle = true})));
+}
 
 NodeResult differential_diffusion(NodeCall& call) {
   diffuse::Model model = call.get<diffuse::Model>("model");
@@ -74,7 +79,8 @@ void add_model_patch_nodes(Registry& registry) {
                 .category = "advanced/model",
                 .description = "Sets what a model predicts, and between which noise levels, for models trained as EDM.",
                 .python_module = "comfy_extras.nodes_model_advanced",
-                .inputs = {socket("model", "MODEL"), choice("sampling", {"v_prediction", "edm", "eps", "cosmos_rflow"}),
+                .inputs = {socket("model", "MODEL"),
+                           choice("sampling", {"v_prediction", "edm", "edm_playground_v2.5", "eps", "cosmos_rflow"}),
                            exact_number("sigma_max", {.value = 120.0, .min = 0.0, .max = 1000.0, .step = 0.001}),
                            exact_number("sigma_min", {.value = 0.002, .min = 0.0, .max = 1000.0, .step = 0.001})},
                 .outputs = {{"MODEL"}},

@@ -203,6 +203,44 @@ TEST_F(PictureNodes, NoiseIsAddedAndPerpNegGuides) {
   EXPECT_EQ(guider.model.continuous->sigma_max, 80);
 }
 
+constexpr const char* kDualModel = R"({"14": {"class_type": "RandomNoise", "inputs": {"noise_seed": 9}},
+    "10": {"class_type": "ModelSamplingContinuousEDM", "inputs": {"model": ["4", 0], "sampling": "edm_playground_v2.5",
+           "sigma_max": 80, "sigma_min": 0.002}},
+    "16": {"class_type": "BasicScheduler", "inputs": {"model": ["4", 0], "scheduler": "simple", "steps": 3, "denoise": 1}},
+    "15": {"class_type": "KSamplerSelect", "inputs": {"sampler_name": "euler"}},
+    "3": {"class_type": "SamplerCustomAdvanced", "inputs": {"noise": ["14", 0], "guider": ["13", 0],
+          "sampler": ["15", 0], "sigmas": ["16", 0], "latent_image": ["5", 0]}},
+    "13": {"class_type": "DualModelGuider", "inputs": )";
+
+TEST_F(PictureNodes, TwoModelsGuide) {
+  const std::string both = R"({"model": ["4", 0], "positive": ["6", 0], "cfg": 3, "model_negative": ["10", 0],
+                               "negative": ["7", 0]}}})";
+  ASSERT_EQ(run(kDualModel + both).end, JobResult::End::kSuccess) << bench_.events.lines.back();
+  const diffuse::Guider two = work_.requests.at(0).guider;
+  EXPECT_EQ(two.kind, diffuse::Guider::Kind::kDualModel);
+  EXPECT_EQ(two.cfg, 3);
+  EXPECT_FALSE(two.model.prediction);
+  EXPECT_FALSE(two.model.has_playground_latents);
+  EXPECT_EQ(two.negative_model->prediction, diffuse::Prediction::kEdm);
+  EXPECT_TRUE(two.negative_model->has_playground_latents);
+  EXPECT_EQ(two.negative_model->continuous->sigma_data, 0.5);
+  EXPECT_EQ(two.negative.size(), 1u);
+
+  const std::string one = R"({"model": ["4", 0], "positive": ["6", 0], "cfg": 4, "negative": ["7", 0]}}})";
+  ASSERT_EQ(run(kDualModel + one).end, JobResult::End::kSuccess) << bench_.events.lines.back();
+  EXPECT_EQ(work_.requests.at(1).guider.kind, diffuse::Guider::Kind::kCfg);
+  EXPECT_FALSE(work_.requests.at(1).guider.negative_model);
+}
+
+TEST_F(PictureNodes, TwoModelsNeedANegativeUnlessGuidanceIsOff) {
+  const std::string none = R"({"model": ["4", 0], "positive": ["6", 0], "cfg": 1, "model_negative": ["10", 0]}}})";
+  ASSERT_EQ(run(kDualModel + none).end, JobResult::End::kSuccess) << bench_.events.lines.back();
+  const std::string guided = R"({"model": ["4", 0], "positive": ["6", 0], "cfg": 2, "model_negative": ["10", 0]}}})";
+  ASSERT_EQ(run(kDualModel + guided).end, JobResult::End::kError);
+  const std::string told = bench_.events.frames.back().second.at("exception_message").as_string();
+  EXPECT_NE(told.find("connect a CLIPTextEncode without words"), std::string::npos) << told;
+}
+
 TEST_F(PictureNodes, AdvancedSamplingInTwoHalves) {
   JobResult result =
       run(R"({"1": {"class_type": "KSamplerAdvanced", "inputs": {"model": ["4", 0], "add_noise": "enable",

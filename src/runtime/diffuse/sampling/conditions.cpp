@@ -51,7 +51,7 @@ std::vector<float> spread(const Planes& from, int64_t channels, const LatentShap
 }
 
 /// What an inpaint UNet gets with x [B,1+C,h,w]: the mask, and the picture without what is masked.
-std::vector<float> inpaint_channels(const Condition& condition, const LatentTask& task, float latent_scale) {
+std::vector<float> inpaint_channels(const Condition& condition, const LatentTask& task, const LatentFormat& latents) {
   constexpr float kGrey[] = {0.8223f, -0.6876f, 0.6364f, 0.1380f};  // the latent of a grey picture
   const LatentShape& shape = task.shape;
   const size_t plane = static_cast<size_t>(shape.plane()), channels = static_cast<size_t>(shape.channels);
@@ -72,7 +72,7 @@ std::vector<float> inpaint_channels(const Condition& condition, const LatentTask
   }
   if (picture.empty() && condition.concat_latent) {
     Planes given = planes_of(condition.concat_latent);
-    for (float& value : given.values) value *= latent_scale;
+    latents.to_model(given.values, {given.count / shape.channels, shape.channels, given.height, given.width});
     picture = spread(given, shape.channels, shape);
   }
   if (picture.empty()) picture.assign(task.latent.data(), task.latent.data() + task.latent.size());
@@ -99,7 +99,7 @@ PreparedCondition prepare_one(const Condition& from, const ConditionContext& con
     to.told.y = std::make_shared<const std::vector<float>>(std::move(y));
   }
   if (context.inputs.is_inpaint) {
-    auto channels = inpaint_channels(from, context.task, context.inputs.latent_scale);
+    auto channels = inpaint_channels(from, context.task, context.inputs.latents);
     to.told.concat = std::make_shared<const std::vector<float>>(std::move(channels));
     to.told.concat_channels = shape.channels + 1;
   }

@@ -11,8 +11,6 @@
 namespace hearth::diffuse {
 namespace {
 
-bool is_one(double cfg) { return std::fabs(cfg - 1) <= 1e-9 * std::max(std::fabs(cfg), 1.0); }
-
 /// One condition to be seen at this step, for list `list`.
 struct Part {
   const PreparedCondition* condition;
@@ -170,11 +168,13 @@ bool has_middle(GuiderKind kind) {
 
 }  // namespace
 
+bool is_one(double cfg) { return std::fabs(cfg - 1) <= 1e-9 * std::max(std::fabs(cfg), 1.0); }
+
 GuidedDenoiser::GuidedDenoiser(NoisePredictor& predictor, const ModelSampling& model, const UnetInputs& inputs,
                                const Guidance& guidance, const LatentTask& task, std::span<const float> sigmas)
     : predictor_(predictor), model_(model), task_(task), kind_(guidance.kind), cfg_(guidance.cfg),
       cfg_middle_(guidance.cfg_middle), negative_scale_(guidance.negative_scale), rescale_(guidance.rescale),
-      differential_(guidance.differential) {
+      differential_(guidance.differential), negative_model_(guidance.negative_model) {
   check(task.latent.size() == task.shape.numel() && task.noise.size() == task.shape.numel(),
         "latent and noise have the latent's shape");
   check(task.mask.empty() || task.mask.size() == task.shape.numel(), "a noise mask has the latent's shape");
@@ -182,7 +182,17 @@ GuidedDenoiser::GuidedDenoiser(NoisePredictor& predictor, const ModelSampling& m
     first_timestep_ = model.timestep(sigmas.front());
     last_timestep_ = model.timestep(std::max(sigmas.back(), model.sigma_min()));
   }
-  const ConditionContext context{model, inputs, task};
+  if (kind_ == GuiderKind::kDualModel) {
+    prepare_for_two(guidance, inputs);
+  } else {
+    prepare_all(guidance, inputs);
+  }
+}
+
+GuidedDenoiser::~GuidedDenoiser() = default;
+
+void GuidedDenoiser::prepare_all(const Guidance& guidance, const UnetInputs& inputs) {
+  const ConditionContext context{model_, inputs, task_};
   positive_ = prepare(guidance.positive, context, false);
   std::vector<Prepared*> lists = {&positive_};
   if (has_middle(kind_)) {
@@ -201,7 +211,19 @@ GuidedDenoiser::GuidedDenoiser(NoisePredictor& predictor, const ModelSampling& m
         if (other != list) add_same_area(*other, (*list)[i]);
 }
 
-GuidedDenoiser::~GuidedDenoiser() = default;
+// The prompt is seen wherever the negative says something of its own; not the other way round.
+void GuidedDenoiser::prepare_for_two(const Guidance& guidance, const UnetInputs& inputs) {
+  positive_ = prepare(guidance.positive, {model_, inputs, task_}, false);
+  if (negative_model_) {
+    LatentTask task{.shape = task_.shape, .latent = negative_model_->latent, .noise = {}, .mask = task_.mask};
+    negative_ = prepare(guidance.negative, {*negative_model_->model, negative_model_->inputs, task}, true);
+  }
+  for (const PreparedCondition& condition : negative_) add_same_area(positive_, condition);
+}
+
+bool GuidedDenoiser::has_uncond() const {
+  return kind_ == GuiderKind::kDualModel ? negative_model_.has_value() : kind_ != GuiderKind::kBasic;
+}
 
 Field GuidedDenoiser::denoise(const Field& x, float sigma) {
   if (task_.mask.empty()) return guess(x, sigma);
@@ -231,6 +253,7 @@ Field GuidedDenoiser::guess(const Field& x, float sigma) {
     case GuiderKind::kDualCfg:
     case GuiderKind::kDualCfgNested: return dual_guess(x, sigma);
     case GuiderKind::kPerpNeg: return perp_neg_guess(x, sigma);
+    case GuiderKind::kDualModel: return dual_model_guess(x, sigma);
   }
   throw Error::bug("a guider without a rule");
 }
@@ -267,7 +290,19 @@ Field GuidedDenoiser::dual_guess(const Field& x, float sigma) {
   return guided + (seen[2] - seen[1]) * static_cast<float>(cfg_);
 }
 
+Field GuidedDenoiser::dual_model_guess(const Field& x, float sigma) {
+  Field cond = guesses({&positive_}, x, sigma)[0];
+  if (!negative_model_) return cond;
+  const Seer other{*negative_model_->predictor, *negative_model_->model};
+  return combine(cond, guesses({&negative_}, x, sigma, other)[0], cfg_, x, sigma);
+}
+
 std::vector<Field> GuidedDenoiser::guesses(const std::vector<const Prepared*>& lists, const Field& x, float sigma) {
+  return guesses(lists, x, sigma, {predictor_, model_});
+}
+
+std::vector<Field> GuidedDenoiser::guesses(const std::vector<const Prepared*>& lists, const Field& x, float sigma,
+                                           const Seer& seer) {
   constexpr float kNearlyNothing = 1e-37f;  // a count where no condition applies
   const LatentShape& shape = task_.shape;
   std::vector<Part> parts;
@@ -280,14 +315,14 @@ std::vector<Field> GuidedDenoiser::guesses(const std::vector<const Prepared*>& l
       if (condition.applies_at(sigma)) parts.push_back({&condition, list, condition.box(shape)});
   }
   while (!parts.empty()) {
-    const std::vector<Part> batch = take_batch(parts, shape.batch, predictor_);
+    const std::vector<Part> batch = take_batch(parts, shape.batch, seer.predictor);
     Call call = make_call(batch, x, shape);
     const Box& size = batch[0].box;
     LatentShape rows{shape.batch * static_cast<int64_t>(batch.size()), shape.channels, size.height, size.width};
     std::vector<float> input(call.x.size());
-    model_.calculate_input(sigma, call.x, input);
-    predictor_.predict({rows, input, sigma, model_.timestep(sigma), call.rows}, call.output);
-    model_.calculate_denoised(sigma, call.output, call.x, call.output);
+    seer.model.calculate_input(sigma, call.x, input);
+    seer.predictor.predict({rows, input, sigma, seer.model.timestep(sigma), call.rows}, call.output);
+    seer.model.calculate_denoised(sigma, call.output, call.x, call.output);
     const size_t part_size = call.output.size() / batch.size();
     for (size_t p = 0; p < batch.size(); ++p)
       accumulate(batch[p], std::span(call.output).subspan(p * part_size, part_size), shape, sums[batch[p].list],

@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "runtime/diffuse/sampling/latent_format.h"
 #include "runtime/diffuse/sampling/sampler.h"
 #include "runtime/diffuse/sampling/size_vector.h"
 #include "runtime/diffuse/values.h"
@@ -40,7 +41,25 @@ class NoisePredictor {
   virtual void predict(const UnetCall& call, std::span<float> output) = 0;
 };
 
-enum class GuiderKind { kBasic, kCfg, kDualCfg, kDualCfgNested, kPerpNeg };
+enum class GuiderKind { kBasic, kCfg, kDualCfg, kDualCfgNested, kPerpNeg, kDualModel };
+
+/// What a UNet takes besides x, timestep and text.
+struct UnetInputs {
+  SizeVectorKind size_vector = SizeVectorKind::kNone;
+  bool is_inpaint = false;  // mask and masked latent are appended to x
+  LatentFormat latents;     // of latents that conditions bring
+};
+
+/// A model of its own for the negative. Borrowed: both outlive the sampling.
+struct NegativeModel {
+  NoisePredictor* predictor = nullptr;
+  const ModelSampling* model = nullptr;
+  UnetInputs inputs;
+  Field latent;  // the task's, as this model's latents are
+};
+
+/// Whether guidance of that strength leaves what the prompt sees as it is.
+bool is_one(double cfg);
 
 /// Who decides what the model sees.
 struct Guidance {
@@ -48,6 +67,7 @@ struct Guidance {
   Conditioning positive;
   Conditioning middle;  // dual: the second condition; perp-neg: no words at all
   Conditioning negative;
+  std::optional<NegativeModel> negative_model;  // dual model: who sees the negative; absent: nobody, at a cfg of 1
   double cfg = 1;
   double cfg_middle = 1;  // dual: of the second condition against the negative
   double negative_scale = 1;  // perp-neg: of what the negative has beside the positive
@@ -63,13 +83,6 @@ struct LatentTask {
   Field mask;  // of the latent's size, or empty
 };
 
-/// What a UNet takes besides x, timestep and text.
-struct UnetInputs {
-  SizeVectorKind size_vector = SizeVectorKind::kNone;
-  bool is_inpaint = false;  // mask and masked latent are appended to x
-  float latent_scale = 1;  // the model's over the VAE's, for latents that conditions bring
-};
-
 struct PreparedCondition;  // conditions.h
 
 class GuidedDenoiser final : public Denoiser {
@@ -83,17 +96,25 @@ class GuidedDenoiser final : public Denoiser {
   Field denoise(const Field& x, float sigma) override;
   void keep_uncond() override { is_uncond_kept_ = true; }
   const Field& uncond() const override { return uncond_; }
-  bool has_uncond() const override { return kind_ != GuiderKind::kBasic; }
+  bool has_uncond() const override;
 
  private:
   using Prepared = std::vector<PreparedCondition>;
+  struct Seer {  // a model, and what its numbers mean
+    NoisePredictor& predictor;
+    const ModelSampling& model;
+  };
+  void prepare_all(const Guidance& guidance, const UnetInputs& inputs);
+  void prepare_for_two(const Guidance& guidance, const UnetInputs& inputs);
   Field guess(const Field& x, float sigma);
   Field cfg_guess(const Field& x, float sigma);
   Field dual_guess(const Field& x, float sigma);
+  Field dual_model_guess(const Field& x, float sigma);
   Field perp_neg_guess(const Field& x, float sigma);
   Field mask_at(float sigma) const;
   /// What each list sees in x: nothing (zeros) where no condition applies. Null stands for a list not asked.
   std::vector<Field> guesses(const std::vector<const Prepared*>& lists, const Field& x, float sigma);
+  std::vector<Field> guesses(const std::vector<const Prepared*>& lists, const Field& x, float sigma, const Seer& seer);
   Field combine(const Field& cond, const Field& uncond, double cfg, const Field& x, float sigma);
 
   NoisePredictor& predictor_;
@@ -102,6 +123,7 @@ class GuidedDenoiser final : public Denoiser {
   GuiderKind kind_;
   double cfg_, cfg_middle_, negative_scale_;
   std::optional<float> rescale_, differential_;
+  std::optional<NegativeModel> negative_model_;
   float first_timestep_ = 0, last_timestep_ = 0;  // between which a differential mask opens
   Prepared positive_, middle_, negative_;
   bool is_uncond_kept_ = false;

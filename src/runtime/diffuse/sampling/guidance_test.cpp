@@ -126,6 +126,10 @@ Conditioning conditions(const Value& spec, const char* key) {
   return list;
 }
 
+LatentFormat latents_of(const Value& spec, const char* which) {
+  return text(spec, which, "eps") == "playground" ? playground_latents() : LatentFormat();
+}
+
 /// The sampling a scenario describes; `model` outlives it.
 LatentSampling scenario(const Value& spec, const ModelSampling& model) {
   LatentSampling s{.model = model, .inputs = {}, .guidance = {}, .sampler = {}, .sigmas = {}, .task = {}};
@@ -138,6 +142,7 @@ LatentSampling scenario(const Value& spec, const ModelSampling& model) {
                     : kind == "cfg"  ? GuiderKind::kCfg
                     : kind == "dual" ? GuiderKind::kDualCfg
                     : kind == "dual_nested" ? GuiderKind::kDualCfgNested
+                    : kind == "dual_model"  ? GuiderKind::kDualModel
                                             : GuiderKind::kPerpNeg;
   s.guidance.positive = conditions(spec, "positive");
   s.guidance.middle = conditions(spec, "middle");
@@ -157,6 +162,8 @@ LatentSampling scenario(const Value& spec, const ModelSampling& model) {
   if (spec.find("latent")) {
     auto latent = golden().floats("in.latent");
     std::copy_n(latent.begin(), s.task.latent.size(), s.task.latent.data());
+    s.inputs.latents = latents_of(spec, "prediction");
+    s.inputs.latents.to_model(s.task.latent.span(), s.task.shape);
   }
   s.task.noise = Field(batch_noise({}, s.seed, s.task.shape.batch, s.task.shape.numel() / s.task.shape.batch));
   if (const Value* mask = spec.find("noise_mask")) s.task.mask = noise_mask(input(mask->as_string()), s.task.shape);
@@ -169,9 +176,23 @@ Value scenarios() {
 }
 Value spec_of(const std::string& name) { return scenarios().at(name); }
 
-const ModelSampling& model_of(const Value& spec) {
-  static const ModelSampling eps = discrete_sampling(Prediction::kEps), v = discrete_sampling(Prediction::kV);
-  return text(spec, "prediction", "eps") == "v" ? v : eps;
+const ModelSampling& model_of(const Value& spec, const char* which = "prediction") {
+  static const ModelSampling eps = discrete_sampling(Prediction::kEps), v = discrete_sampling(Prediction::kV),
+                             playground = continuous_edm_sampling(Prediction::kEdm, 0.002, 80, kEdmSigmaData);
+  const std::string name = text(spec, which, "eps");
+  return name == "v" ? v : name == "playground" ? playground : eps;
+}
+
+/// Who sees the negative of a scenario with two models, at a guidance other than 1.
+std::optional<NegativeModel> negative_model_of(const Value& spec, const LatentSampling& s, NoisePredictor& predictor) {
+  if (s.guidance.kind != GuiderKind::kDualModel || is_one(s.guidance.cfg)) return std::nullopt;
+  NegativeModel other{&predictor, &model_of(spec, "negative_prediction"), s.inputs, s.task.latent};
+  other.inputs.latents = latents_of(spec, "negative_prediction");
+  if (spec.find("latent")) {
+    latents_of(spec, "prediction").to_vae(other.latent.span(), s.task.shape);
+    other.inputs.latents.to_model(other.latent.span(), s.task.shape);
+  }
+  return other;
 }
 
 float worst(std::span<const float> got, std::span<const float> wanted) {
@@ -195,8 +216,13 @@ TEST(Guidance, EveryScenarioIsComfyUIs) {
     auto wanted = golden().floats("out." + name);
     const size_t half = wanted.size() / 2;
     for (int64_t max_rows : {64, 2}) {  // in shared calls, and latent by latent
-      AnalyticUnet unet(max_rows);
-      SampledField got = sample_latent(scenario(spec, model_of(spec)), unet);
+      AnalyticUnet unet(max_rows), other(max_rows);
+      LatentSampling s = scenario(spec, model_of(spec));
+      s.guidance.negative_model = negative_model_of(spec, s, other);
+      const LatentShape shape = s.task.shape;
+      SampledField got = sample_latent(std::move(s), unet);
+      latents_of(spec, "prediction").to_vae(got.output.span(), shape);
+      EXPECT_EQ(other.rows_per_call.empty(), text(spec, "kind", "") != "dual_model" || number(spec, "cfg", 1) == 1);
       float off = worst(got.output.span(), std::span(wanted).first(half)) / largest(std::span(wanted).first(half));
       float guess_off =
           worst(got.denoised.span(), std::span(wanted).last(half)) / largest(std::span(wanted).last(half));
@@ -206,7 +232,7 @@ TEST(Guidance, EveryScenarioIsComfyUIs) {
     }
     ++count;
   }
-  EXPECT_GE(count, 45);
+  EXPECT_GE(count, 54);
 }
 
 TEST(Guidance, BringsAConditionsPictureToTheModelsScale) {
@@ -216,7 +242,7 @@ TEST(Guidance, BringsAConditionsPictureToTheModelsScale) {
     for (Condition& c : *list)
       for (float& value : std::span(c.concat_latent.data<float>(), static_cast<size_t>(c.concat_latent.numel())))
         value *= 4;
-  s.inputs.latent_scale = 0.25f;
+  s.inputs.latents = {.scale = 0.25f};
   AnalyticUnet unet(64);
   SampledField got = sample_latent(std::move(s), unet);
   auto wanted = golden().floats("out.inpaint");

@@ -73,6 +73,7 @@ struct ModelSampling {
 
 /// SD1, SDXL and their kin. kLcm gets the 50-entry table of distilled models.
 ModelSampling discrete_sampling(Prediction prediction, const DiscreteSchedule& schedule = {});
+inline constexpr double kEdmSigmaData = 0.5;  // what EDM's models take their data to deviate
 /// ModelSamplingContinuousEDM; kCosmosFlow gets its own timesteps.
 ModelSampling continuous_edm_sampling(Prediction prediction, double sigma_min, double sigma_max, double sigma_data = 1);
 /// ModelSamplingContinuousV.

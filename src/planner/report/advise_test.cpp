@@ -1,0 +1,141 @@
+// What is said to fit does fit, by the code that sizes it, and hardly more would.
+#include "planner/report/advise.h"
+
+#include <gtest/gtest.h>
+
+#include "core/base/units.h"
+#include "governor/budget/budget.h"
+#include "models/testing/tiny_model.h"
+#include "planner/catalogue/catalogue.h"
+#include "planner/catalogue/synthetic.h"
+#include "planner/measure/language.h"
+#include "planner/measure/picture.h"
+
+namespace hearth::planner {
+namespace {
+
+constexpr int64_t kRing = 8 * MiB;  // what reading the file needs beside
+
+Error refused(int64_t needed, int64_t budget_bytes) {
+  governor::Budget budget("host", budget_bytes);
+  return governor::to_error(budget.refusal(needed, "model"));
+}
+
+const Value* choice(const Error& error, std::initializer_list<const char*> keys) {
+  const Value* all = error.details()->find("would_fit");
+  for (size_t i = 0; all && i < all->as_list().size(); ++i) {
+    const Value& one = all->as_list()[i];
+    bool has_all = one.as_object().size() == keys.size();
+    for (const char* key : keys) has_all = has_all && one.find(key);
+    if (has_all) return &one;
+  }
+  return nullptr;
+}
+
+class LanguageAdvice : public ::testing::Test {
+ protected:
+  int64_t bytes(const LoadOptions& o) const {
+    return subject_.demand({.context = o.context, .parallel = o.parallel, .max_rows = o.max_rows,
+                            .page_tokens = o.page_tokens, .state_dtype = o.state_dtype}).total_bytes();
+  }
+  LoadOptions options_{.name = "tiny", .path = testing::tiny_path("llama"), .context = 256, .parallel = 8,
+                       .max_rows = 16, .page_tokens = 8, .state_dtype = DType::kF32};
+  LanguageSubject subject_{"tiny", Checkpoint::open(options_.path), cpu_caps(1)};
+};
+
+TEST_F(LanguageAdvice, NamesTheMostSequencesThatFit) {
+  const int64_t needed = bytes(options_), room = needed - 1024;
+  const Error told = advise(refused(needed, room + kRing), options_, cpu_caps(1));
+  const Value* parallel = choice(told, {"parallel"});
+  ASSERT_TRUE(parallel) << told.message();
+  LoadOptions smaller = options_;
+  smaller.parallel = parallel->at("parallel").as_int();
+  EXPECT_LT(smaller.parallel, 8);
+  EXPECT_LE(bytes(smaller), room);
+  smaller.parallel += 1;
+  EXPECT_GT(bytes(smaller), room) << "one more would not";
+  const Value* half = choice(told, {"state_dtype"});
+  ASSERT_TRUE(half) << told.message();
+  smaller = options_;
+  smaller.state_dtype = DType::kF16;
+  EXPECT_LE(bytes(smaller), room);
+  EXPECT_FALSE(choice(told, {"context"})) << "this model is made for 256 tokens, and fewer than 512 are no use";
+  EXPECT_NE(told.message().find("What would fit: "), std::string::npos);
+}
+
+TEST_F(LanguageAdvice, SaysNothingWhereNothingHelps) {
+  const Error none = advise(refused(bytes(options_), kRing + 4096), options_, cpu_caps(1));
+  EXPECT_FALSE(none.details()->find("would_fit")) << none.message();
+  const Error other(Code::kNoMemory, "no numbers");
+  EXPECT_EQ(advise(other, options_, cpu_caps(1)).message(), "no numbers");
+  LoadOptions gone = options_;
+  gone.path = "/nowhere/model.gguf";
+  EXPECT_EQ(advise(refused(1 * GiB, 64 * MiB), gone, cpu_caps(1)).message(), refused(1 * GiB, 64 * MiB).message());
+}
+
+// By shapes of the catalogue, whose checkpoint has no file: the choices themselves.
+TEST(Advice, FindsTheLongestContext) {
+  const auto subject = Catalogue::built_in().subject("qwen3-8b", "q4_k_m", cpu_caps(2)).value();
+  const Ask ask{.context = 32768, .parallel = 2, .max_rows = 16};
+  const int64_t room = subject->demand(ask).total_bytes() - GiB;
+  const auto choices = smaller_language(*subject, ask, room);
+  ASSERT_FALSE(choices.empty());
+  Ask longest = ask;
+  longest.context = choices[0].change.at("context").as_int();
+  EXPECT_EQ(longest.context % ask.page_tokens, 0);
+  EXPECT_LE(subject->demand(longest).total_bytes(), room);
+  longest.context += ask.page_tokens;
+  EXPECT_GT(subject->demand(longest).total_bytes(), room);
+  // Half of what the longest context of one sequence takes: neither is enough alone.
+  const int64_t tight = subject->demand({.context = 1024, .parallel = 1, .max_rows = 16}).total_bytes();
+  const auto both = smaller_language(*subject, {.context = 32768, .parallel = 64, .max_rows = 16}, tight);
+  ASSERT_EQ(both.size(), 1u);
+  EXPECT_GE(both[0].change.at("context").as_int(), 512);
+}
+
+TEST(Advice, FindsSmallerPictures) {
+  const PictureSubject sdxl("sdxl", {synthetic_picture("sdxl", DType::kF16)}, cpu_caps(1));
+  const Ask ask{.width = 1024, .height = 1024, .batch = 8};
+  Ask two = ask;
+  two.batch = 2;
+  const int64_t room = sdxl.demand(two).total_bytes();
+  const auto choices = smaller_picture(sdxl, ask, room);
+  ASSERT_FALSE(choices.empty());
+  const int64_t batch = choices[0].change.at("batch_size").as_int();
+  EXPECT_GE(batch, 2);
+  Ask more = ask;
+  more.batch = batch + 1;
+  EXPECT_GT(sdxl.demand(more).total_bytes(), room);
+
+  Ask one = ask;
+  one.batch = 1;
+  const int64_t tight = sdxl.demand(one).total_bytes() - 1;
+  const auto tiled = smaller_picture(sdxl, one, tight);
+  ASSERT_FALSE(tiled.empty());
+  EXPECT_EQ(tiled[0].change.at("vae_tiling").as_string(), "on");
+  one.tile = tiled[0].change.at("vae_tile").as_int();
+  EXPECT_LE(sdxl.demand(one).total_bytes(), tight);
+
+  Ask small{.width = 256, .height = 192, .batch = 1, .tile = 128};
+  const auto size = smaller_picture(sdxl, {.width = 1024, .height = 768, .batch = 1, .tile = 128},
+                                    sdxl.demand(small).total_bytes());
+  ASSERT_EQ(size.size(), 1u);
+  EXPECT_GE(size[0].change.at("width").as_int(), 256);
+  EXPECT_GE(size[0].change.at("height").as_int(), 192);
+  small.width = size[0].change.at("width").as_int();
+  small.height = size[0].change.at("height").as_int();
+  EXPECT_LE(sdxl.demand(small).total_bytes(), sdxl.demand({.width = 256, .height = 192, .tile = 128}).total_bytes());
+}
+
+TEST(Advice, CountsWhatCouldLeaveAsRoom) {
+  governor::Budget budget("host", 10 * GiB);
+  const governor::Lease held = budget.take(8 * GiB, "model other").value();
+  budget.set_idle([] { return std::vector<governor::Holding>{{"model other", 8 * GiB}}; });
+  EXPECT_EQ(room_of(governor::to_error(budget.refusal(11 * GiB, "x"))), 10 * GiB);
+  governor::Refusal machine = budget.refusal(GiB, "x");
+  machine.reason = "the machine has 100 MiB";
+  EXPECT_EQ(room_of(governor::to_error(machine)), 0) << "not the account's numbers";
+}
+
+}  // namespace
+}  // namespace hearth::planner
