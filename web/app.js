@@ -424,7 +424,6 @@ function hearPreview(buffer) {
     type = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 8, from - 8))).image_type;
   } else return;
   return showPreview(new Blob([new Uint8Array(buffer, from)], {type}));
-  el("now").hidden = false;
 }
 
 // A preview is shown once it is decoded, so that the picture on the page is always whole; a newer one may overtake it.

@@ -170,7 +170,7 @@ int64_t MemoryKeeper::promised() {
       neighbours_.look();
     }
   }
-  return neighbours_.promised_bytes();
+  return neighbours_.promised_bytes() + host_budget().untouched_bytes();
 }
 
 }  // namespace hearth::app

@@ -187,7 +187,8 @@ def test_what_is_installed_is_the_program_with_its_picture_model(dockerfile, tmp
         pytest.skip("HEARTH_BIN names no folder of a build")
     subprocess.run(["cmake", "--install", build, "--prefix", tmp_path], check=True, capture_output=True)
     found = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
-    assert {"bin/hearth", "share/hearth/models/checkpoints/sprite.safetensors"} <= found
+    assert {"bin/hearth", "bin/hearth-watchdog", "bin/hearth-doctor",
+            "share/hearth/models/checkpoints/sprite.safetensors"} <= found
     assert all(path.startswith(("bin/hearth", "share/hearth/")) for path in found), found
     config = {"HOME": str(tmp_path), "PATH": os.environ["PATH"]}
     told = subprocess.run([tmp_path / "bin/hearth", "imagine", "a red apple", "--steps", "1", "-o", "a.png"],

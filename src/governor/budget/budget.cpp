@@ -110,6 +110,7 @@ struct LeasedAllocator::Held : Storage {
   Lease lease;
   std::string holder;
   std::atomic<int64_t> touched{0};  // bytes whose pages are taken
+  std::atomic<int64_t> granted{0};  // bytes of the steps begun: they are not counted as untouched any more
 };
 
 Result<StorageRef> LeasedAllocator::allocate(int64_t bytes, std::string_view holder) {
@@ -135,6 +136,7 @@ Result<StorageRef> LeasedAllocator::allocate_untouched(int64_t bytes, std::strin
   auto* held = new Held(this, *data, bytes);
   held->lease = std::move(*lease);
   held->holder = holder;
+  if (device_.kind == DeviceKind::kCpu) budget_.untouched_ += bytes;
   return StorageRef(held);
 }
 
@@ -153,8 +155,11 @@ void LeasedAllocator::take_pages(Storage& storage, int64_t offset, int64_t bytes
   auto& held = static_cast<Held&>(storage);
   const int64_t before = held.touched.fetch_add(bytes), after = before + bytes;
   if (before > 0 && is_cancelled_) throw Error(Code::kCancelled, held.holder + ": given up");
-  if (before > 0 && (before - 1) / step_bytes_ != (after - 1) / step_bytes_) {
-    look(std::max<int64_t>(held.bytes() - before, 0), held.holder).value();
+  for (int64_t begin = round_up(before, step_bytes_); begin < std::min(after, held.bytes()); begin += step_bytes_) {
+    const int64_t step = std::min(step_bytes_, held.bytes() - begin);
+    held.granted += step;
+    budget_.untouched_ -= step;
+    if (begin > 0) look(step, held.holder).value();
   }
   if (!populate(held.data(), offset, offset + bytes)) {
     throw Error(Code::kNoMemory, fmt::format("{}: the system gave {} of {}", held.holder, format_bytes(before),
@@ -171,8 +176,10 @@ Result<StorageRef> LeasedAllocator::book(int64_t bytes, std::string_view holder)
 }
 
 void LeasedAllocator::release(Storage* storage) noexcept {
+  auto* held = static_cast<Held*>(storage);
+  if (device_.kind == DeviceKind::kCpu && held->data()) budget_.untouched_ -= held->bytes() - held->granted;
   raw_free(device_, storage->data(), storage->bytes());
-  delete static_cast<Held*>(storage);
+  delete held;
 }
 
 }  // namespace hearth::governor

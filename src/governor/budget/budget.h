@@ -61,6 +61,8 @@ class Budget {
   int64_t leased_bytes() const;
   /// The most that ever was leased at once.
   int64_t peak_bytes() const;
+  /// Leased, and not yet taken from the machine: it still calls them available, so whoever looks there subtracts them.
+  int64_t untouched_bytes() const { return untouched_; }
   int64_t free_bytes() const { return std::max<int64_t>(limit_bytes() - leased_bytes(), 0); }
   /// Leases summed by holder, largest first.
   std::vector<Holding> holdings() const;
@@ -74,6 +76,7 @@ class Budget {
 
  private:
   friend class Lease;
+  friend class LeasedAllocator;
   void give_back(std::list<Lease::Entry>::iterator entry);
   std::vector<Holding> holdings_locked() const;  // mutex_ held
 
@@ -86,6 +89,7 @@ class Budget {
   mutable std::mutex mutex_;
   std::list<Lease::Entry> leases_;
   int64_t leased_ = 0, peak_ = 0;
+  std::atomic<int64_t> untouched_{0};
 };
 
 /// What the engine may hold on a host: min(configured, total - reserve, cgroup limit - reserve). The reserve, unless

@@ -94,7 +94,12 @@ std::optional<EdmLevels> edm_levels(const PictureFile& out, const TensorFile& fi
   } else {
     return std::nullopt;
   }
-  if (levels.sigma_min > 0 && levels.sigma_min < levels.sigma_max) return levels;
+  if (const int64_t channels = out.unet->config.in_channels; channels != 4 && channels != 9) {
+    throw Error(Code::kUnsupported, fmt::format("{}: its UNet reads {} channels: a model that edits pictures by words "
+                                                "(CosXL Edit, InstructPix2Pix). Use one of 4 channels, or of 9 for "
+                                                "inpainting", out.path, channels));
+  }
+  if (levels.sigma_min > 0 && levels.sigma_min < levels.sigma_max && std::isfinite(levels.sigma_max)) return levels;
   throw Error(Code::kCorruptFile, fmt::format("{}: noise from {} to {}: edm_vpred.sigma_min must be above 0 and below "
                                               "edm_vpred.sigma_max", out.path, levels.sigma_min, levels.sigma_max));
 }

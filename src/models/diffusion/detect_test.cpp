@@ -215,6 +215,22 @@ TEST(Detect, MarkersOfWhatIsPredicted) {
   EXPECT_FLOAT_EQ(inspect_picture_file(file).edm->sigma_max, 80);
 }
 
+void expect_says(const std::string& message, const std::vector<std::string>& parts) {
+  for (const std::string& part : parts) {
+    EXPECT_NE(message.find(part), std::string::npos) << "'" << part << "' is not in: " << message;
+  }
+}
+
+TEST(Detect, AModelThatEditsByWordsIsRefusedWhenItsHeaderIsRead) {
+  TensorFile file = header("sdxl");
+  add_tensor(file, "edm_vpred.sigma_max", {1});
+  for (TensorInfo& tensor : file.tensors) {
+    if (tensor.name == "model.diffusion_model.input_blocks.0.0.weight") tensor.shape[1] = 8;
+  }
+  seal(file);
+  expect_says(error_of([&] { inspect_picture_file(file); }), {"8 channels", "CosXL Edit", "Use one of 4"});
+}
+
 std::string without(const std::string& name, const std::string& prefix) {
   return name.compare(0, prefix.size(), prefix) == 0 ? name.substr(prefix.size()) : "";
 }
@@ -278,12 +294,6 @@ TEST(Detect, HeadCountsThatNobodySays) {
   EXPECT_NE(error_of([&] { inspect_picture_file(file); }).find("320 channels do not make 7 heads"), std::string::npos);
   file.metadata.set("unet.attention_head_dim", "[5,");
   EXPECT_NE(error_of([&] { inspect_picture_file(file); }).find("wanted a number or a list"), std::string::npos);
-}
-
-void expect_says(const std::string& message, const std::vector<std::string>& parts) {
-  for (const std::string& part : parts) {
-    EXPECT_NE(message.find(part), std::string::npos) << "'" << part << "' is not in: " << message;
-  }
 }
 
 template <class Model, class Part>

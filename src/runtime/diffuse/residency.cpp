@@ -69,7 +69,9 @@ void Residency::make_room_for(std::string_view holder, const std::function<void(
     } catch (const Error& e) {
       const Value* needed = e.details() ? e.details()->find("needed_bytes") : nullptr;
       const bool is_short = e.code() == Code::kNoMemory && needed;
-      if (!is_short || !evictor_->make_room(needed->as_int(), "", std::string(holder) + " needs room")) throw;
+      if (is_short && evictor_->make_room(needed->as_int(), "", std::string(holder) + " needs room")) continue;
+      if (is_short) memory_.budget().journal().refused(e);
+      throw;
     }
   }
 }

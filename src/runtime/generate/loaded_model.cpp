@@ -57,6 +57,8 @@ std::unique_ptr<LoadedModel> LoadedModel::load(const LoadOptions& options, Execu
   // Nothing uses the arena before the first step.
   if (Arena& arena = loaded->lane_->arena(); executor.device().kind == DeviceKind::kCpu) {
     weights.lend_ring({arena.base(), static_cast<size_t>(arena.capacity_bytes())});
+  } else if (executor.caps().is_integrated) {
+    weights.lease_ring(memory, "loading " + options.name);
   }
   executor.run_on_pool([&](ThreadPool& pool) { weights.load(pool, progress, stop); }).value();
   return loaded;

@@ -151,6 +151,31 @@ TEST(LoadedModel, RefusalForLackOfMemoryLeavesNothingBehind) {
   }
 }
 
+// The machine has room for the weights, or for the rest, not for both: that shows before a byte is read.
+TEST(LoadedModel, MakesRoomInTheMachineBeforeItReads) {
+  TinyRuntime runtime(1);
+  const ModelSizes sizes =
+      LoadedModel::load(runtime.options("llama"), runtime.executor, runtime.memory)->sizes();
+  governor::Budget budget("cpu", 64 * MiB);
+  int64_t room = sizes.weights_bytes + sizes.state_bytes / 2;
+  governor::LeasedAllocator memory(budget, {DeviceKind::kCpu}, [&](int64_t bytes) -> Result<void> {
+    if (bytes <= room - budget.untouched_bytes()) return {};
+    return unexpected(Code::kNoMemory, "the machine has no room");
+  });
+  int asked = 0;
+  bool has_read = false;
+  auto make_room = [&](int64_t) {
+    EXPECT_FALSE(has_read);
+    EXPECT_EQ(budget.leased_bytes(), 0);
+    room = 64 * MiB;
+    return ++asked == 1;
+  };
+  auto model = LoadedModel::load(runtime.options("llama"), runtime.executor, memory, make_room,
+                                 [&](const LoadProgress&) { has_read = true; });
+  EXPECT_EQ(asked, 1);
+  EXPECT_TRUE(has_read);
+}
+
 // Stopped before the first byte and amid the weights.
 TEST(LoadedModel, AStoppedLoadLeavesNothingBehind) {
   for (int reports_before_stop : {0, 1, 3}) {
