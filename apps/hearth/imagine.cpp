@@ -195,7 +195,7 @@ class Imaginer {
     workflow::PictureOptions base = base_options();
     pictures_ = std::make_unique<PictureHost>(host_, std::move(places_), nullptr);
     use_native_size(base);
-    if (is_batch_auto()) base.batch = pictures_that_fit(base);
+    if (is_batch_auto() && !is_batch(options_)) base.batch = pictures_that_fit(base);
     return is_batch(options_) ? run_batch(base) : run_one(base);
   }
 
@@ -261,7 +261,7 @@ class Imaginer {
     }
     const std::string path = pictures_->studio().places().models.resolve("checkpoints", base.checkpoint).value();
     const int64_t count = server::pictures_at_once(base, path, host_.config().pictures, room, base.batch);
-    if (!options_.is_quiet && !is_batch(options_)) {
+    if (!options_.is_quiet) {
       std::cerr << fmt::format("{} of at most {} pictures at once: memory holds that many\n", count, base.batch);
     }
     return count;

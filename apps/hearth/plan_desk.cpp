@@ -15,10 +15,22 @@ using planner::Catalogue;
 using planner::Machine;
 
 // Looked up anew each time: what was pulled meanwhile counts.
-std::optional<std::string> installed(const config::Config& config, const std::string& name) {
-  for (const ModelSpec& spec : known_models(config)) {
-    if (spec.answers_to(name)) return spec.load.path;
+std::vector<ModelSpec> all_models(const config::Config& config, std::vector<ModelSpec> given) {
+  for (ModelSpec& spec : known_models(config)) add_model(given, std::move(spec));
+  return given;
+}
+
+std::optional<ModelSpec> model_named(const config::Config& config, const std::vector<ModelSpec>& given,
+                                     const std::string& name) {
+  for (ModelSpec& spec : all_models(config, given)) {
+    if (spec.answers_to(name)) return std::move(spec);
   }
+  return std::nullopt;
+}
+
+std::optional<std::string> installed(const config::Config& config, const std::vector<ModelSpec>& given,
+                                     const std::string& name) {
+  if (const auto spec = model_named(config, given, name)) return spec->load.path;
   const workflow::Places places = places_named(config.pictures);
   for (const std::string& file : places.models.list("checkpoints")) {
     if (file != name && fs::path(file).stem() != name) continue;
@@ -27,9 +39,9 @@ std::optional<std::string> installed(const config::Config& config, const std::st
   return std::nullopt;
 }
 
-std::vector<std::string> installed_names(const config::Config& config) {
+std::vector<std::string> installed_names(const config::Config& config, const std::vector<ModelSpec>& given) {
   std::vector<std::string> names;
-  for (const ModelSpec& spec : known_models(config)) names.push_back(spec.load.name);
+  for (const ModelSpec& spec : all_models(config, given)) names.push_back(spec.load.name);
   for (const std::string& file : places_named(config.pictures).models.list("checkpoints")) {
     names.push_back(fs::path(file).stem().string());
   }
@@ -39,6 +51,11 @@ std::vector<std::string> installed_names(const config::Config& config) {
 planner::Ask usual_ask(const config::Llm& llm) {
   return {.context = llm.context, .parallel = llm.parallel, .max_rows = llm.prefill_chunk,
           .page_tokens = llm.page_tokens, .state_dtype = from_name(llm.state_dtype).value_or(DType::kF16)};
+}
+
+planner::Ask ask_of(const LoadOptions& o) {
+  return {.context = o.context, .parallel = o.parallel, .max_rows = o.max_rows, .page_tokens = o.page_tokens,
+          .state_dtype = o.state_dtype};
 }
 
 int64_t size_on_disk(const std::string& path) {
@@ -98,9 +115,10 @@ Machine MachineHere::measured(bool for_pictures) {
   return read(for_pictures);
 }
 
-planner::Desk plan_desk(const config::Config& config, MachineHere& here, bool opens_paths) {
-  return {.shelf = {.installed = [&config](const std::string& name) { return installed(config, name); },
-                    .names = [&config] { return installed_names(config); },
+planner::Desk plan_desk(const config::Config& config, MachineHere& here, bool opens_paths,
+                        std::vector<ModelSpec> given) {
+  return {.shelf = {.installed = [&config, given](const std::string& name) { return installed(config, given, name); },
+                    .names = [&config, given] { return installed_names(config, given); },
                     .opens_paths = opens_paths},
           .machine = [&here](const std::string& name, bool for_pictures) -> Result<Machine> {
             if (name == "this") return here.measured(for_pictures);
@@ -110,14 +128,19 @@ planner::Desk plan_desk(const config::Config& config, MachineHere& here, bool op
             return unexpected(planner::unknown_name("machine", name, names));
           },
           .ask = usual_ask(config.llm),
+          .own_ask = [&config, given](const std::string& name) -> std::optional<planner::Ask> {
+            const auto spec = model_named(config, given, name);
+            return spec ? std::optional(ask_of(spec->load)) : std::nullopt;
+          },
           .money = {.price_per_kwh = config.planner.price_per_kwh, .currency = config.planner.currency}};
 }
 
-std::string suggested_model(const config::Config& config, const MachineHere& here, int64_t room) {
+std::string suggested_model(const config::Config& config, const MachineHere& here,
+                            const std::vector<ModelSpec>& models, int64_t room) {
   const Machine machine = here.known(/*for_pictures=*/false);
   const auto best = planner::best_for(machine, std::max<int64_t>(std::min(room, machine.budget_bytes()), 1));
   if (!best || best->bytes > free_on_disk(config)) return "";
-  for (const ModelSpec& spec : known_models(config)) {
+  for (const ModelSpec& spec : models) {
     if (spec.answers_to(best->name) || size_on_disk(spec.load.path) >= best->file_bytes) return "";
   }
   return best->words(machine);

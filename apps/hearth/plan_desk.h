@@ -36,12 +36,15 @@ class MachineHere {
   std::optional<planner::Rates> rates_;
 };
 
-/// Everything installed has a name there; paths only if `opens_paths`. `config` and `here` outlive the desk.
-planner::Desk plan_desk(const config::Config& config, MachineHere& here, bool opens_paths);
+/// Everything installed has a name there, and so have `given`, as they are loaded; paths only if `opens_paths`.
+/// `config` and `here` outlive the desk.
+planner::Desk plan_desk(const config::Config& config, MachineHere& here, bool opens_paths,
+                        std::vector<ModelSpec> given = {});
 
 /// "Qwen3 4B as q4_k_m needs ...; get it with `hearth pull ...`": the best model of the catalogue that fits this
 /// machine's budget and the `room` there is now, and the disk of the model store; "" when none does or something as
-/// large is installed.
-std::string suggested_model(const config::Config& config, const MachineHere& here, int64_t room);
+/// large is among `models`.
+std::string suggested_model(const config::Config& config, const MachineHere& here,
+                            const std::vector<ModelSpec>& models, int64_t room);
 
 }  // namespace hearth::app

@@ -107,13 +107,20 @@ Value compute_of(const config::Preset& p, const config::Pictures& defaults) {
                         {"vae_tile", p.vae_tile.value_or(defaults.vae_tile)}});
 }
 
+// A number that the page's form takes; it draws one at a time where memory is to decide.
+Value batch_of(const config::Preset& p) {
+  constexpr int64_t kMostOfForm = 64;
+  if (!p.batch) return Value(nullptr);
+  return p.batch->is_auto ? Value(1) : Value(std::min(p.batch->most, kMostOfForm));
+}
+
 Value preset_list(const config::Config& config) {
   Value list = Value::list();
   auto or_null = [](const auto& value) { return value ? Value(*value) : Value(nullptr); };
   for (const config::Preset& p : config.presets) {
     list.push(Value::object({{"name", p.name}, {"steps", or_null(p.steps)}, {"cfg", or_null(p.cfg)},
                              {"sampler", or_null(p.sampler)}, {"scheduler", or_null(p.scheduler)},
-                             {"batch", p.batch ? Value(p.batch->most) : Value(nullptr)},
+                             {"batch", batch_of(p)}, {"batch_is_auto", p.batch && p.batch->is_auto},
                              {"width", or_null(p.width)}, {"height", or_null(p.height)},
                              {"negative", p.negative.value_or("")}, {"note", p.note},
                              {"compute", compute_of(p, config.pictures)},
@@ -203,10 +210,27 @@ void protect_host(Host& host) {
 }
 
 // Plans of this server: clients name what is installed, never a path, and hear what would be granted now.
-planner::Desk server_desk(const Host& host, MachineHere& here, MemoryKeeper& keeper) {
-  planner::Desk desk = plan_desk(host.config(), here, /*opens_paths=*/false);
+planner::Desk server_desk(const Host& host, MachineHere& here, const std::vector<ModelSpec>& models, Engine& engine,
+                          MemoryKeeper& keeper) {
+  planner::Desk desk = plan_desk(host.config(), here, /*opens_paths=*/false, models);
   desk.room = [&keeper](bool for_pictures) { return std::optional(keeper.room(for_pictures)); };
+  desk.is_loaded = [&](const std::string& name) {
+    const std::vector<governor::Resident> there = engine.residents();
+    return std::any_of(models.begin(), models.end(), [&](const ModelSpec& spec) {
+      auto is_it = [&](const governor::Resident& resident) { return resident.name == spec.load.name; };
+      return spec.answers_to(name) && std::any_of(there.begin(), there.end(), is_it);
+    });
+  };
   return desk;
+}
+
+// A courtesy: what goes wrong with it ends no server.
+void suggest_larger(const Host& host, const MachineHere& here, const std::vector<ModelSpec>& models,
+                    MemoryKeeper& keeper) try {
+  const std::string best = suggested_model(host.config(), here, models, keeper.room(false).bytes());
+  if (!best.empty()) log::info("a larger model for this machine: {}", best);
+} catch (const std::exception& e) {
+  log::debug("no larger model is named: {}", e.what());
 }
 
 Allocator* memory_of_cpu(Host& host, PictureHost* pictures) {
@@ -240,15 +264,14 @@ int serve(const Common& common, const ServeOptions& options) {
   if (pictures.backend) pictures.backend->set_room([&keeper] { return keeper.room_for_next_picture(); });
   MachineHere here(host.config(), host.choice(), host.threads(), memory_of_cpu(host, pictures.host.get()));
   const auto made = make_server(host, engine, server_options(asked, most_generations(asked, models)), pictures, keeper,
-                                server_desk(host, here, keeper));
+                                server_desk(host, here, models, engine, keeper));
   server::Server& server = *made;
   const std::stop_callback give_up_loading(signals.token(), [&] { engine.cancel_loads(); });
   server.start().value();
   if (load_first(engine, options.preload, models, signals)) {
     const std::string& shown = asked.host;
     log::info("ready on http://{}:{}", shown.find(':') == shown.npos ? shown : "[" + shown + "]", server.port());
-    const std::string best = options.is_quiet ? "" : suggested_model(host.config(), here, keeper.room(false).bytes());
-    if (!best.empty()) log::info("a larger model for this machine: {}", best);
+    if (!options.is_quiet) suggest_larger(host, here, models, keeper);
   }
   log::info("{}: stopping", signals.wait());
   server.stop(kDrainSeconds);

@@ -90,7 +90,6 @@ struct Batch {
 };
 /// "4", "auto" (at most 8) or "auto:32". kInvalidArgument saying what was wanted.
 Result<Batch> parse_batch(std::string_view text);
-std::string write_batch(const Batch& batch);
 
 /// [presets.NAME]: what `hearth imagine --preset NAME` and the page start from. Unset: the program's own default.
 struct Preset {

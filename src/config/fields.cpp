@@ -215,7 +215,8 @@ const std::array kFields = {
     Field{"presets", "scheduler", Kind::kText, "karras", 0, 0, "", "Schedule of the noise levels, as ComfyUI names it.",
           preset<&Preset::scheduler>},
     Field{"presets", "batch", Kind::kBatch, "1", 1, 4096, "",
-          "Pictures made together; auto: as many as memory holds, at most 8 or the number behind it.",
+          "Pictures made together by `hearth imagine` and, up to 64, the page; auto: as many as memory holds, at most "
+          "8 or the number behind it, and on the page one.",
           preset<&Preset::batch>},
     Field{"presets", "width", Kind::kInteger, "the model's", 16, 16384, "", "Pixels.", preset<&Preset::width>},
     Field{"presets", "height", Kind::kInteger, "the model's", 16, 16384, "", "Pixels.", preset<&Preset::height>},

@@ -104,10 +104,6 @@ Result<Batch> parse_batch(std::string_view text) {
                                                         text, kMostBatch));
 }
 
-std::string write_batch(const Batch& batch) {
-  return fmt::format("{}{}", batch.is_auto ? "auto:" : "", batch.most);
-}
-
 std::string_view kind_name(Kind kind) {
   switch (kind) {
     case Kind::kText: return "text";

@@ -74,7 +74,7 @@ Value WorkflowBackend::compose(const openai::ImageCall& call, uint64_t seed) {
     o.vae_slicing = *preset->vae_slicing ? "on" : "off";
   }
   o.vae_tile = preset->vae_tile.value_or(config_.pictures.vae_tile);
-  o.batch = call.count;
+  o.batch = call.count();
   o.seed = seed;
   const std::string path = studio_.places().models.resolve("checkpoints", o.checkpoint).value();
   const diffuse::CheckpointParts parts = studio_.engine().load_checkpoint(path, {});
@@ -82,7 +82,7 @@ Value WorkflowBackend::compose(const openai::ImageCall& call, uint64_t seed) {
       parts.model ? studio_.engine().native_size(*parts.model) : diffuse::PictureSize{1024, 1024};
   o.width = call.width.value_or(preset->width.value_or(static_cast<int>(native.width)));
   o.height = call.height.value_or(preset->height.value_or(static_cast<int>(native.height)));
-  if (call.is_auto_count && room_) o.batch = pictures_at_once(o, path, config_.pictures, room_(), call.count);
+  if (call.is_auto_count && room_) o.batch = pictures_at_once(o, path, config_.pictures, room_(), call.count());
   return workflow::compose_picture(o);
 }
 

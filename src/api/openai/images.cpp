@@ -34,13 +34,9 @@ Result<void> set_size(ImageCall& call, const Value& v) {
 }
 
 Result<void> set_count(ImageCall& call, const Value& v) {
-  if (v.is_string() && v.as_string() == "auto") {
-    call.is_auto_count = true;
-    call.count = kMostAutoPictures;
-    return {};
-  }
+  if (v.is_string() && v.as_string() == "auto") return call.is_auto_count = true, Result<void>();
   const bool is_count = v.is_integer() && v.as_double() >= 1 && v.as_double() <= kMostPictures;
-  if (is_count) return call.count = v.as_int(), Result<void>();
+  if (is_count) return call.n = v.as_int(), Result<void>();
   return unexpected(Code::kInvalidArgument, fmt::format("'n' must be an integer from 1 to {}, or \"auto\", got {}",
                                                         kMostPictures, json::write(v)));
 }
@@ -104,7 +100,8 @@ const ImageField kFields[] = {
                                                     "holds, at most 8",
       .fallback = "1"},
      set_count},
-    {{.name = "batch", .kind = FieldKind::kString, .help = "`auto`: as many as memory holds, at most `n`"}, set_batch},
+    {{.name = "batch", .kind = FieldKind::kString, .help = "`auto`: as many as memory holds, at most `n`, or 8"},
+     set_batch},
     {{.name = "size", .kind = FieldKind::kString, .help = "WIDTHxHEIGHT in pixels, or auto",
       .fallback = "auto: the model's own"},
      set_size},
@@ -146,6 +143,8 @@ const ImageField kFields[] = {
 };
 
 }  // namespace
+
+int64_t ImageCall::count() const { return n.value_or(is_auto_count ? kMostAutoPictures : 1); }
 
 Result<ImageCall> parse_image_call(std::string_view body, api::ParseNotes& notes) {
   Result<Value> value = json::parse(body);

@@ -15,8 +15,8 @@ namespace hearth::openai {
 
 struct ImageCall {
   std::string prompt, negative, model, preset, sampler, scheduler;
-  int64_t count = 1;
-  bool is_auto_count = false;            // as many as memory holds, at most `count`
+  std::optional<int64_t> n;
+  bool is_auto_count = false;            // as many as memory holds, at most count()
   std::optional<int64_t> width, height;  // absent: the preset's, else the model's own
   std::optional<int64_t> steps;
   std::optional<double> cfg;
@@ -24,6 +24,9 @@ struct ImageCall {
   bool wants_url = false;                // else the picture itself in base64
   std::string format = "png";            // png, jpeg or webp
   int64_t quality = 90;                  // of jpeg and webp
+
+  /// Pictures: `n`, else 1, or 8 where memory decides.
+  int64_t count() const;
 };
 
 /// Refusals are kInvalidArgument or kUnsupported; notes.param then names the field.

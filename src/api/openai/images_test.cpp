@@ -24,7 +24,7 @@ TEST(ImageCall, TakesWhatTheClientSends) {
   const ImageCall call = accepted(R"({"prompt": "a cat", "n": 2, "size": "640x384", "seed": 18446744073709551615,
                                       "response_format": "url", "quality": "high", "user": "me", "cfg": 4.5, "steps": 8})");
   EXPECT_EQ(call.prompt, "a cat");
-  EXPECT_EQ(call.count, 2);
+  EXPECT_EQ(call.count(), 2);
   EXPECT_EQ(call.width, 640);
   EXPECT_EQ(call.height, 384);
   EXPECT_EQ(call.seed, UINT64_MAX);
@@ -38,10 +38,15 @@ TEST(ImageCall, LeavesTheNumberToMemory) {
   EXPECT_FALSE(accepted(R"({"prompt": "x", "n": 3})").is_auto_count);
   const ImageCall any = accepted(R"({"prompt": "x", "n": "auto"})");
   EXPECT_TRUE(any.is_auto_count);
-  EXPECT_EQ(any.count, 8);
+  EXPECT_EQ(any.count(), 8);
   const ImageCall most = accepted(R"({"prompt": "x", "batch": "auto", "n": 40})");
   EXPECT_TRUE(most.is_auto_count);
-  EXPECT_EQ(most.count, 40);
+  EXPECT_EQ(most.count(), 40);
+  EXPECT_EQ(accepted(R"({"prompt": "x", "n": 40, "batch": "auto"})").count(), 40);
+  const ImageCall alone = accepted(R"({"prompt": "x", "batch": "auto"})");
+  EXPECT_TRUE(alone.is_auto_count);
+  EXPECT_EQ(alone.count(), 8) << "nobody said 1";
+  EXPECT_EQ(accepted(R"({"prompt": "x"})").count(), 1);
   for (const char* n : {"0", "65", "1.5", "\"many\"", "true", "18446744073709551615", "[1]"}) {
     EXPECT_EQ(blamed(std::string(R"({"prompt": "x", "n": )") + n + "}"), "n") << n;
   }

@@ -38,6 +38,29 @@ std::optional<DType> picture_scheme(const std::string& quant) {
                                                   quant));
 }
 
+std::string replaced(std::string text, const std::string& what, const std::string& by) {
+  for (size_t at = what.empty() ? text.npos : text.find(what); at != text.npos; at = text.find(what, at + by.size())) {
+    text.replace(at, what.size(), by);
+  }
+  return text;
+}
+
+// Clients name models, and hear nothing of where they lie.
+Error without_path(const Error& e, const std::string& path, const std::string& name) {
+  std::error_code none;
+  const std::string real = fs::canonical(path, none).string();
+  const Error told(e.code(), replaced(replaced(e.message(), real, name), path, name), e.where());
+  return e.details() ? told.with(e.details()) : told;
+}
+
+SubjectRef subject_installed(const Shelf& shelf, const std::string& name, const std::string& path,
+                             const std::string& quant, const Caps& target) try {
+  return subject_of_file(name, path, quant, target);
+} catch (const Error& e) {
+  if (shelf.opens_paths) throw;
+  throw without_path(e, path, name);
+}
+
 // "llama-3.1-8b:q4_k_m" names a scheme of its own.
 std::pair<std::string, std::string> split(const std::string& name, const std::string& quant) {
   const size_t colon = name.rfind(':');
@@ -69,12 +92,12 @@ Result<SubjectRef> subject_of(const Shelf& shelf, const std::string& asked, cons
   auto installed = [&](const std::string& name) {
     return shelf.installed ? shelf.installed(name) : std::optional<std::string>();
   };
-  if (const auto path = installed(asked)) return subject_of_file(asked, *path, asked_quant, target);
+  if (const auto path = installed(asked)) return subject_installed(shelf, asked, *path, asked_quant, target);
   const auto [name, quant] = split(asked, asked_quant);
   if (shelf.opens_paths && is_there(name)) {
     return subject_of_file(fs::path(name).stem().string(), name, quant, target);
   }
-  if (const auto path = installed(name)) return subject_of_file(name, *path, quant, target);
+  if (const auto path = installed(name)) return subject_installed(shelf, name, *path, quant, target);
   const std::vector<std::string> catalogue = Catalogue::built_in().model_names();
   if (std::find(catalogue.begin(), catalogue.end(), name) != catalogue.end()) {
     if (const Result<Quant> known = Catalogue::built_in().quant(quant); !known) {

@@ -8,6 +8,7 @@
 
 #include "core/base/log.h"
 #include "core/base/units.h"
+#include "formats/direct/direct_reader.h"
 #include "planner/catalogue/catalogue.h"
 #include "planner/fit/fit.h"
 #include "planner/measure/language.h"
@@ -19,8 +20,9 @@ namespace {
 using governor::SmallerChoice;
 
 constexpr int64_t kShortestContext = 512;
-constexpr int64_t kRing = 8 * MiB;    // the least that reading a file needs beside the model
 constexpr int64_t kSideStep = 64;     // pixels
+// The least that reading a large part needs beside it.
+const int64_t kRing = ReadOptions{.block_bytes = 4 * MiB, .depth = 2}.ring_bytes();
 constexpr const char* kSchemes[] = {"q8_0", "q6_k", "q5_k", "q4_k_m"};
 
 bool fits(const Subject& subject, const Ask& ask, int64_t room) { return subject.demand(ask).total_bytes() <= room; }
@@ -69,7 +71,7 @@ double bits_of(DType type) { return 8.0 * info(type).block_bytes / info(type).bl
 
 // The least lossy scheme in which the model fits as it was asked for.
 std::optional<SmallerChoice> smaller_scheme(const Checkpoint& checkpoint, const Ask& ask, const Caps& caps,
-                                            int64_t layers, int64_t room) {
+                                            int64_t layers, int64_t room) try {
   const double bits = bits_of(main_scheme(checkpoint.file));
   for (const char* name : kSchemes) {
     const Quant quant = Catalogue::built_in().quant(name).value();
@@ -81,6 +83,9 @@ std::optional<SmallerChoice> smaller_scheme(const Checkpoint& checkpoint, const 
                          fmt::format("this model as {}, which takes {}", name, format_bytes(bytes))};
   }
   return std::nullopt;
+} catch (const std::exception& e) {
+  log::debug("no smaller scheme of {}: {}", checkpoint.file.paths.empty() ? "" : checkpoint.file.paths[0], e.what());
+  return std::nullopt;  // what else fits still counts
 }
 
 // Of the same shape, in whole steps.
@@ -104,6 +109,19 @@ std::optional<SmallerChoice> largest_picture(const Subject& subject, Ask ask, in
   const Ask best = sized(steps);
   return SmallerChoice{Value::object({{"batch_size", 1}, {"width", best.width}, {"height", best.height}}),
                        fmt::format("one picture of {}x{}", best.width, best.height)};
+}
+
+// With every denoiser that is held.
+std::vector<PictureFile> files_of(const diffuse::PictureNeed& need) {
+  std::vector<PictureFile> files{need.file};
+  for (const PictureFile* other : need.beside) {
+    PictureFile denoiser = *other;
+    denoiser.text_encoders.clear();
+    denoiser.vae.reset();
+    denoiser.tiny_vae.reset();
+    files.push_back(std::move(denoiser));
+  }
+  return files;
 }
 
 }  // namespace
@@ -160,13 +178,14 @@ std::vector<SmallerChoice> smaller_picture(const Subject& subject, const Ask& as
                    fmt::format("vae_tiling in pieces of {} pixels", tile)});
     break;
   }
-  if (!out.empty() && ask.batch == 1) return out;
-  if (auto smaller = largest_picture(subject, ask, room); smaller && out.empty()) out.push_back(*std::move(smaller));
+  if (!out.empty()) return out;
+  if (auto smaller = largest_picture(subject, ask, room)) out.push_back(*std::move(smaller));
   return out;
 }
 
 Error advise(const Error& refusal, const LoadOptions& o, const Caps& caps) try {
-  const int64_t room = room_of(refusal) - kRing;
+  // On the CPU files are read through the arena, on a card of its own through memory that is not leased.
+  const int64_t room = room_of(refusal) - (caps.is_integrated ? kRing : 0);
   if (room <= 0) return refusal;
   const Checkpoint checkpoint = Checkpoint::open(o.path);
   const LanguageSubject subject(o.name, checkpoint, caps);
@@ -176,8 +195,8 @@ Error advise(const Error& refusal, const LoadOptions& o, const Caps& caps) try {
   auto scheme = smaller_scheme(checkpoint, ask, caps, subject.layers(), room);
   if (scheme) choices.push_back(*std::move(scheme));
   return governor::with_choices(refusal, choices);
-} catch (const Error& e) {
-  log::debug("no advice for {}: {}", o.name, e.message());  // the refusal itself is what counts
+} catch (const std::exception& e) {
+  log::debug("no advice for {}: {}", o.name, e.what());  // the refusal itself is what counts
   return refusal;
 }
 
@@ -186,17 +205,17 @@ Error advise(const Error& refusal, const diffuse::PictureNeed& need, const Caps&
   if (account <= 0) return refusal;
   const int64_t room = account + need.held_bytes - kRing;
   const std::optional<DType> scheme = need.compute.scheme();
-  const PictureSubject subject("picture", std::vector{need.file}, caps, scheme);
+  const PictureSubject subject("picture", files_of(need), caps, scheme);
   const Ask ask{.width = need.width, .height = need.height, .batch = need.batch, .is_guided = need.is_guided,
                 .tile = need.tile};
   std::vector<SmallerChoice> choices = smaller_picture(subject, ask, room);
   if (bits_of(scheme.value_or(main_scheme(need.file.unet->tensors->file()))) > 16) {
-    const PictureSubject half("picture", std::vector{need.file}, caps, DType::kF16);
+    const PictureSubject half("picture", files_of(need), caps, DType::kF16);
     if (fits(half, ask, room)) choices.push_back({Value::object({{"precision", "fp16"}}), "precision fp16"});
   }
   return governor::with_choices(refusal, choices);
-} catch (const Error& e) {
-  log::debug("no advice for a picture: {}", e.message());
+} catch (const std::exception& e) {
+  log::debug("no advice for a picture: {}", e.what());
   return refusal;
 }
 

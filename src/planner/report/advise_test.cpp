@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "core/base/units.h"
+#include "formats/direct/direct_reader.h"
 #include "governor/budget/budget.h"
 #include "models/testing/tiny_model.h"
 #include "planner/catalogue/catalogue.h"
@@ -13,8 +14,6 @@
 
 namespace hearth::planner {
 namespace {
-
-constexpr int64_t kRing = 8 * MiB;  // what reading the file needs beside
 
 Error refused(int64_t needed, int64_t budget_bytes) {
   governor::Budget budget("host", budget_bytes);
@@ -45,7 +44,7 @@ class LanguageAdvice : public ::testing::Test {
 
 TEST_F(LanguageAdvice, NamesTheMostSequencesThatFit) {
   const int64_t needed = bytes(options_), room = needed - 1024;
-  const Error told = advise(refused(needed, room + kRing), options_, cpu_caps(1));
+  const Error told = advise(refused(needed, room), options_, cpu_caps(1));
   const Value* parallel = choice(told, {"parallel"});
   ASSERT_TRUE(parallel) << told.message();
   LoadOptions smaller = options_;
@@ -64,7 +63,7 @@ TEST_F(LanguageAdvice, NamesTheMostSequencesThatFit) {
 }
 
 TEST_F(LanguageAdvice, SaysNothingWhereNothingHelps) {
-  const Error none = advise(refused(bytes(options_), kRing + 4096), options_, cpu_caps(1));
+  const Error none = advise(refused(bytes(options_), 4096), options_, cpu_caps(1));
   EXPECT_FALSE(none.details()->find("would_fit")) << none.message();
   const Error other(Code::kNoMemory, "no numbers");
   EXPECT_EQ(advise(other, options_, cpu_caps(1)).message(), "no numbers");
@@ -125,6 +124,34 @@ TEST(Advice, FindsSmallerPictures) {
   small.width = size[0].change.at("width").as_int();
   small.height = size[0].change.at("height").as_int();
   EXPECT_LE(sdxl.demand(small).total_bytes(), sdxl.demand({.width = 256, .height = 192, .tile = 128}).total_bytes());
+}
+
+TEST(Advice, LeavesRoomToReadALargeFileThrough) {
+  const PictureFile file = synthetic_picture("sdxl", DType::kF16);
+  const PictureSubject sdxl("sdxl", {file}, cpu_caps(1));
+  const int64_t one = sdxl.demand({.width = 512, .height = 512}).total_bytes();
+  const int64_t ring = ReadOptions{.block_bytes = 4 * MiB, .depth = 2}.ring_bytes();
+  const diffuse::PictureNeed need{.file = file, .batch = 2, .width = 512, .height = 512};
+  const Error told = advise(refused(one + GiB, one + ring), need, cpu_caps(1));
+  const Value* batch = choice(told, {"batch_size"});
+  ASSERT_TRUE(batch) << told.message();
+  EXPECT_EQ(batch->at("batch_size").as_int(), 1);
+  EXPECT_FALSE(choice(advise(refused(one + GiB, one + ring - 1), need, cpu_caps(1)), {"batch_size"}));
+}
+
+TEST(Advice, CountsEveryDenoiserThatIsHeld) {
+  const PictureFile file = synthetic_picture("sdxl", DType::kF16);
+  PictureFile denoiser = file;
+  denoiser.text_encoders.clear();
+  const int64_t ring = ReadOptions{.block_bytes = 4 * MiB, .depth = 2}.ring_bytes();
+  auto bytes = [&](std::vector<PictureFile> files) {
+    return PictureSubject("sdxl", std::move(files), cpu_caps(1)).demand({.width = 512, .height = 512}).total_bytes();
+  };
+  const int64_t one = bytes({file}), two = bytes({file, denoiser});
+  EXPECT_GT(two, one + 4 * GiB);
+  const diffuse::PictureNeed need{.file = file, .beside = {&file}, .batch = 2, .width = 512, .height = 512};
+  EXPECT_FALSE(choice(advise(refused(two + GiB, one + ring), need, cpu_caps(1)), {"batch_size"}));
+  EXPECT_TRUE(choice(advise(refused(two + GiB, two + ring), need, cpu_caps(1)), {"batch_size"}));
 }
 
 TEST(Advice, CountsWhatCouldLeaveAsRoom) {

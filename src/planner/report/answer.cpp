@@ -78,10 +78,6 @@ Result<void> read_field(Ask& ask, const std::string& name, const std::string& te
                                 fmt::join(known, ", ")));
 }
 
-}  // namespace
-
-namespace {
-
 std::string text_of(const Fields& fields, const char* name) {
   const auto found = fields.find(name);
   return found == fields.end() ? "" : found->second;
@@ -96,9 +92,12 @@ Value bytes_by_kind(const Value& model) {
 }
 
 // The same question with what is free now in place of the whole budget.
-Value now(const SubjectRef& subject, const Ask& ask, const Room& room) {
+// `loaded_bytes`: what the model holds already; 0 when it is not loaded.
+Value now(const SubjectRef& subject, const Ask& ask, const Room& room, int64_t loaded_bytes) {
   const int64_t needed = subject->demand(ask).total_bytes();
-  Value out = Value::object({{"fits", needed <= room.bytes()}, {"fits_beside_all", needed <= room.free_bytes},
+  const bool is_there = needed <= loaded_bytes;
+  Value out = Value::object({{"fits", is_there || needed <= room.bytes()},
+                             {"fits_beside_all", is_there || needed <= room.free_bytes},
                              {"free_bytes", room.free_bytes}, {"idle_bytes", room.idle_bytes}});
   const Share share = share_of({subject, ask}, room.bytes());
   if (subject->facts().is_picture) {
@@ -153,9 +152,10 @@ Result<Ask> read_ask(const Fields& fields, Ask ask) {
 }
 
 Result<Value> answer(const Fields& fields, const Desk& desk) {
-  Result<Ask> ask = read_ask(fields, desk.ask);
-  if (!ask) return unexpected(ask.error());
   const std::string model = text_of(fields, "model"), asked_machine = text_of(fields, "machine");
+  const Ask usual = desk.own_ask ? desk.own_ask(model).value_or(desk.ask) : desk.ask;
+  Result<Ask> ask = read_ask(fields, usual);
+  if (!ask) return unexpected(ask.error());
   if (model.empty()) {
     return unexpected(Code::kInvalidArgument, "model: missing; name an installed model or an entry of the catalogue");
   }
@@ -173,7 +173,12 @@ Result<Value> answer(const Fields& fields, const Desk& desk) {
   }
   Value plan = report({{*subject, *ask}}, *machine, desk.money);
   Value out = summary(plan, plan.at("models").as_list().front(), is_picture);
-  if (room) out.set("now", now(*subject, *ask, *room));
+  if (room) {
+    const bool is_known = !is_picture && desk.is_loaded, is_loaded = is_known && desk.is_loaded(model);
+    Value there = now(*subject, *ask, *room, is_loaded ? (*subject)->demand(usual).total_bytes() : 0);
+    if (is_known) there.set("is_loaded", is_loaded);
+    out.set("now", std::move(there));
+  }
   out.set("plan", std::move(plan));
   return out;
 }

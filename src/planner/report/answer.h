@@ -29,7 +29,10 @@ struct Desk {
   /// By the field "machine", "this" where it is absent; `for_pictures`: the memory that pictures lie in.
   std::function<Result<Machine>(const std::string& name, bool for_pictures)> machine;
   std::function<std::optional<Room>(bool for_pictures)> room{};  // of the machine "this"; empty: not known
+  /// The model of that name is in memory and serves, as own_ask says; empty: nobody knows.
+  std::function<bool(const std::string& name)> is_loaded{};
   Ask ask{};                                                     // where the fields say nothing
+  std::function<std::optional<Ask>(const std::string& name)> own_ask{};  // in its place, for a model with its own
   ReportOptions money{};
 };
 

@@ -1,5 +1,8 @@
 #include "planner/report/report.h"
 
+#include <filesystem>
+#include <fstream>
+
 #include <gtest/gtest.h>
 
 #include "core/base/units.h"
@@ -107,6 +110,40 @@ TEST(Answer, TellsNowFromEver) {
   const Value pictures = answer({{"model", "sdxl"}, {"batch", "auto"}}, desk()).value();
   EXPECT_EQ(pictures.at("batch"), pictures.at("now").at("largest_batch")) << "auto is what fits now";
   EXPECT_LT(pictures.at("batch").as_int(), pictures.at("largest_batch").as_int());
+}
+
+// A model that works is neither free nor idle memory.
+TEST(Answer, WhatIsLoadedFits) {
+  Desk serving = desk();
+  serving.own_ask = [](const std::string&) { return std::optional(Ask{.context = 4096, .parallel = 2}); };
+  serving.is_loaded = [](const std::string& name) { return name == "llama-3.1-8b"; };
+  const Value loaded = answer({{"model", "llama-3.1-8b"}}, serving).value();
+  EXPECT_EQ(loaded.at("context").as_int(), 4096);
+  EXPECT_EQ(loaded.at("parallel").as_int(), 2);
+  EXPECT_TRUE(loaded.at("now").at("is_loaded").as_bool());
+  EXPECT_TRUE(loaded.at("now").at("fits").as_bool()) << "16 GB of which none need come from the 11 GiB";
+  EXPECT_TRUE(loaded.at("now").at("fits_beside_all").as_bool());
+  const Value longer = answer({{"model", "llama-3.1-8b"}, {"ctx", "65536"}}, serving).value();
+  EXPECT_FALSE(longer.at("now").at("fits").as_bool()) << "as asked for it is another load";
+  const Value other = answer({{"model", "qwen3-8b"}}, serving).value();
+  EXPECT_FALSE(other.at("now").at("is_loaded").as_bool());
+  EXPECT_FALSE(other.at("now").at("fits").as_bool());
+}
+
+TEST(Answer, SaysNothingOfWhereModelsLie) {
+  const std::filesystem::path folder = std::filesystem::path(::testing::TempDir()) / "secret-place";
+  std::filesystem::create_directories(folder);
+  const std::string path = (folder / "broken.safetensors").string();
+  std::ofstream(path) << "not a model";
+  Desk clients = desk();
+  clients.shelf.installed = [&](const std::string& name) {
+    return name == "broken" ? std::optional(path) : std::nullopt;
+  };
+  const Error told = answer({{"model", "broken"}}, clients).error();
+  EXPECT_EQ(told.message().find("secret-place"), std::string::npos) << told.message();
+  EXPECT_NE(told.message().find("broken"), std::string::npos) << told.message();
+  clients.shelf.opens_paths = true;
+  EXPECT_NE(answer({{"model", "broken"}}, clients).error().message().find(path), std::string::npos);
 }
 
 TEST(Answer, UnknownRatesAreNull) {

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <map>
 #include <mutex>
+#include <set>
 
 #include <fmt/format.h>
 
@@ -31,6 +32,28 @@ LoadWatch load_watch(const Watch& watch) {
 
 [[noreturn]] void refuse(const PictureFile& file, const char* wanted) {
   throw Error(Code::kUnsupported, fmt::format("{} is {}; wanted {}", file.path, file.describe(), wanted));
+}
+
+bool uses_negative_model(const Guider& guider) {
+  return guider.kind == Guider::Kind::kDualModel && guider.negative_model && !is_one(guider.cfg);
+}
+
+// The files of the denoisers that sampling holds beside the first; what two models share counts once.
+std::vector<const PictureFile*> denoisers_beside(const Guider& guider, const ComputeOptions& defaults) {
+  std::set<std::string> keys;
+  std::vector<const PictureFile*> files;
+  auto add = [&](const std::string& key, const Model& model) {
+    if (keys.insert(key).second) files.push_back(&model.base->file());
+  };
+  auto add_all = [&](const Model& model) {
+    const std::string key = model.base->key() + model.compute.over(defaults).weights_key();
+    add(key, model);
+    if (!model.loras.empty()) add(patched_key(key, model.loras), model);
+  };
+  add_all(guider.model);
+  if (uses_negative_model(guider)) add_all(*guider.negative_model);
+  files.erase(files.begin());
+  return files;
 }
 
 }  // namespace
@@ -270,7 +293,7 @@ Sampled PictureEngine::sample(const SampleRequest& request, const Watch& watch) 
   SampleWork work = work_with(guider.model, part);
   std::shared_ptr<const Part> negative_part;
   std::optional<SampleWork> negative;
-  if (guider.kind == Guider::Kind::kDualModel && guider.negative_model && !is_one(guider.cfg)) {
+  if (uses_negative_model(guider)) {
     negative_part = parts_->use_unet(*guider.negative_model, watch);
     negative.emplace(work_with(*guider.negative_model, negative_part));
   }
@@ -279,7 +302,8 @@ Sampled PictureEngine::sample(const SampleRequest& request, const Watch& watch) 
   const Model& model = request.guider.model;
   const Tensor& latent = request.latent.samples;
   if (!latent || latent.rank() != 4) throw;
-  throw parts_->advised(e, {.file = model.base->file(), .batch = latent.dim(0), .width = kLatentPixels * latent.dim(3),
+  throw parts_->advised(e, {.file = model.base->file(), .beside = denoisers_beside(request.guider, parts_->defaults),
+                            .batch = latent.dim(0), .width = kLatentPixels * latent.dim(3),
                             .height = kLatentPixels * latent.dim(2), .is_guided = !is_one(request.guider.cfg),
                             .compute = model.compute.over(parts_->defaults), .held_bytes = latent.bytes()},
                         sampling_bytes(latent.bytes()));

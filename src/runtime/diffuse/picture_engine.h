@@ -77,6 +77,7 @@ struct Sampled {
 /// What a picture was to be when memory was refused.
 struct PictureNeed {
   const PictureFile& file;                   // of the network that asked for it
+  std::vector<const PictureFile*> beside{};  // whose denoisers are held with it: under LoRAs, of a second model
   int64_t batch = 1, width = 0, height = 0;  // pixels
   bool is_guided = true;
   int64_t tile = 0;                          // pixels a side of what is decoded at once; 0: whole pictures
