@@ -19,7 +19,7 @@ import time
 import zlib
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from serve_once import write_report  # noqa: E402
+from serve_once import judged  # noqa: E402
 
 ASKED = ["a red apple", "--seed", "1", "--steps", "4", "--no-preview"]
 
@@ -96,15 +96,7 @@ def main(arguments):
     parser.add_argument("--junit")
     parser.add_argument("--keep", type=pathlib.Path, help="where to leave the picture")
     parser.add_argument("program", nargs="+")
-    options = parser.parse_args(arguments)
-    try:
-        told, problem = compare(options), None
-    except (OSError, ValueError, subprocess.TimeoutExpired) as error:
-        told = problem = f"failed: {error}"
-    if options.junit:
-        write_report(options.junit, options.name, problem)
-    print(f"{options.name}: {told}", file=sys.stderr)
-    return 1 if problem else 0
+    return judged(compare, parser.parse_args(arguments))
 
 
 if __name__ == "__main__":

@@ -85,6 +85,18 @@ def write_report(path, name, problem):
     ElementTree.ElementTree(suite).write(path)
 
 
+def judged(check, options):
+    """The exit code of check(options), whose words or failure are printed and, with --junit, reported."""
+    try:
+        told, problem = check(options), None
+    except (Failed, OSError, KeyError, ValueError, subprocess.TimeoutExpired) as error:
+        told = problem = f"failed: {error}"
+    if options.junit:
+        write_report(options.junit, options.name, problem)
+    print(f"{options.name}: {told}", file=sys.stderr)
+    return 1 if problem else 0
+
+
 def main(arguments):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", required=True)
@@ -94,15 +106,7 @@ def main(arguments):
     parser.add_argument("--name", default="serve_once")
     parser.add_argument("--junit")
     parser.add_argument("program", nargs="+")
-    options = parser.parse_args(arguments)
-    try:
-        told, problem = serve_once(options), None
-    except (Failed, OSError, KeyError, ValueError, subprocess.TimeoutExpired) as error:
-        told = problem = f"failed: {error}"
-    if options.junit:
-        write_report(options.junit, options.name, problem)
-    print(f"{options.name}: {told}", file=sys.stderr)
-    return 1 if problem else 0
+    return judged(serve_once, parser.parse_args(arguments))
 
 
 if __name__ == "__main__":
