@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <thread>
 
+#include "machine/cgroup.h"
 #include "planner/catalogue/catalogue.h"
 #include "planner/cost/this_machine.h"
 
@@ -10,18 +11,18 @@ namespace hearth::app {
 namespace {
 
 using planner::Catalogue;
-using planner::Machine;
+using planner::Machines;
 
 // A GPU wherever the driver states one: the server that comes later may use it.
-Machine machine_here() {
-  if (const auto gpu = planner::options_of_gpus(machine::read_gpus())) {
-    return planner::this_machine(*gpu, Catalogue::built_in());
-  }
-  const int threads = static_cast<int>(std::max(std::thread::hardware_concurrency(), 1u));
+Machines machines_here() {
+  const planner::Processors processors{static_cast<int>(std::max(std::thread::hardware_concurrency(), 1u)),
+                                       machine::read_cpu_quota()};
+  const Caps cpu = cpu_caps(processors.threads);
   RawAllocator memory({DeviceKind::kCpu});
-  return planner::this_machine({.caps = cpu_caps(threads), .threads = threads,
-                                .rates = planner::measure_rates(cpu_caps(threads), threads, memory)},
-                               Catalogue::built_in());
+  const planner::Rates rates = planner::measure_rates(cpu, processors, memory);
+  const auto gpu = planner::options_of_gpus(machine::read_gpus());
+  return planner::these_machines(gpu.value_or(planner::ThisMachineOptions{.caps = cpu}), processors, rates,
+                                 Catalogue::built_in());
 }
 
 }  // namespace
@@ -29,9 +30,8 @@ Machine machine_here() {
 const planner::Desk& desk_alone() {
   static const planner::Desk desk{
       .shelf = {.opens_paths = true},
-      .machine = [](const std::string& name, bool) -> Result<Machine> {
-        if (name == "this") return machine_here();
-        return Catalogue::built_in().machine(name);
+      .machines = [](const std::string& name) -> Result<Machines> {
+        return name == "this" ? machines_here() : Catalogue::built_in().machines(name);
       }};
   return desk;
 }

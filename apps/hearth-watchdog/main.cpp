@@ -14,6 +14,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <string_view>
 
 #include "governor/watchdog/watch.h"
 
@@ -23,8 +24,9 @@ using hearth::governor::Verdict;
 using hearth::governor::Watch;
 
 constexpr int kSampleMs = 100;
-// Wakes us between samples when every task waited 50 ms of one second.
-constexpr char kStallTrigger[] = "full 50000 1000000";
+// Wakes us between samples when every task waited 50 ms of one second; without privilege the kernel (6.4 and later)
+// takes windows of 2 s and their multiples only.
+constexpr std::string_view kStallTriggers[] = {"full 50000 1000000", "full 100000 2000000"};
 
 void protect_self() {
   ::mlockall(MCL_CURRENT | MCL_FUTURE);
@@ -48,13 +50,15 @@ int64_t room(int meminfo) {
   return size > 0 ? hearth::governor::available_of(text, size) : -1;
 }
 
-int stall_trigger() {
-  const int file = ::open("/proc/pressure/memory", O_RDWR | O_NONBLOCK | O_CLOEXEC);
-  if (file >= 0 && ::write(file, kStallTrigger, sizeof kStallTrigger) < 0) {
+// The pressure file with a trigger set, to be polled for POLLPRI; -1 where the kernel has none.
+int stall_trigger(const char* path) {
+  for (std::string_view trigger : kStallTriggers) {
+    const int file = ::open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+    if (file < 0) return -1;
+    if (::write(file, trigger.data(), trigger.size() + 1) > 0) return file;  // its final zero too
     ::close(file);
-    return -1;
   }
-  return file;
+  return -1;
 }
 
 void say(const char* what, int pid) {
@@ -76,12 +80,13 @@ int watch(int pid, const hearth::governor::WatchLimits& limits, const char* path
     std::perror("hearth-watchdog");
     return 1;
   }
-  pollfd events[2] = {{process, POLLIN, 0}, {stall_trigger(), POLLPRI, 0}};
+  pollfd events[2] = {{process, POLLIN, 0}, {stall_trigger("/proc/pressure/memory"), POLLPRI, 0}};
   protect_self();
   Watch decider(limits);
   for (;;) {
     ::poll(events, 2, kSampleMs);
-    if (events[0].revents & POLLIN) return 0;  // it has ended
+    if (events[0].revents & POLLIN) return 0;                                  // it has ended
+    if (events[1].revents & (POLLERR | POLLNVAL)) events[1] = {-1, POLLPRI, 0};  // no trigger any more: samples do
     switch (decider.decide(now_s(), room(meminfo))) {
       case Verdict::kLeave: break;
       case Verdict::kTerminate: send(process, pid, SIGTERM, "asking to end"); break;

@@ -61,7 +61,7 @@ int bench_speed(Host& host, const BenchOptions& options) {
   spec.load.state_tokens = round_up(spec.load.context, spec.load.page_tokens) * options.parallel;
   spec.load.max_rows = std::max<int64_t>(spec.load.max_rows, std::min<int64_t>(options.prompt, 512));
   EngineOptions engine = host.engine_options({});
-  Executor executor(engine.device, engine.caps, engine.threads);
+  Executor executor(engine.device, engine.caps, engine.threads, engine.maps_files);
   const double start = steady_s();
   std::unique_ptr<LoadedModel> model = LoadedModel::load(spec.load, executor, host.memory());
   const double load_s = steady_s() - start;
@@ -103,7 +103,7 @@ int bench_speed(Host& host, const BenchOptions& options) {
 int bench_load(Host& host, const BenchOptions& options) {
   ModelSpec spec = model_for(host.config(), options.model);
   EngineOptions engine = host.engine_options({});
-  Executor executor(engine.device, engine.caps, engine.threads);
+  Executor executor(engine.device, engine.caps, engine.threads, engine.maps_files);
   LoadProgress read;
   const double start = steady_s();
   const std::unique_ptr<LoadedModel> model =
@@ -155,7 +155,7 @@ int bench_quality(Host& host, const BenchOptions& options) {
   spec.load.context = options.chunk;
   spec.load.state_tokens = options.chunk;
   EngineOptions engine = host.engine_options({});
-  Executor executor(engine.device, engine.caps, engine.threads);
+  Executor executor(engine.device, engine.caps, engine.threads, engine.maps_files);
   std::unique_ptr<LoadedModel> model = LoadedModel::load(spec.load, executor, host.memory());
   std::vector<int32_t> tokens = model->tokenizer().encode(read_text(options.text));
   check_text_is_enough(options, std::ssize(tokens), model->context());

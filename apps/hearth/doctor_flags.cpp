@@ -36,7 +36,7 @@ struct Flags {
   double measured = 0;
   // What it answers.
   std::string environment, explain, record, fix_script;
-  bool explains = false, as_json = false, as_markdown = false, shows_all = false, shows_tuning = false;
+  bool explains = false, tests = false, as_json = false, as_markdown = false, shows_all = false, shows_tuning = false;
 };
 
 void add_where(CLI::App& app, Flags& flags) {
@@ -62,6 +62,7 @@ doctor::Options options_of(const Flags& flags, const DoctorDefaults& defaults) {
   if (!flags.log.empty()) options.log = read_all(flags.log);
   if (!flags.needs.empty()) options.planned_bytes = parse_bytes(flags.needs).value();
   if (flags.measured > 0) options.measured_gb_per_s = flags.measured;
+  options.may_test = flags.tests;
   return options;
 }
 
@@ -150,6 +151,8 @@ std::function<int()> add_doctor_flags(CLI::App& app, DoctorDefaults defaults) {
   app.add_option("--log", flags->log, "A program's log, for what only shows there; - is standard input");
   app.add_option("--measured", flags->measured, "Read bandwidth in GB/s that a benchmark measured")
       ->check(CLI::PositiveNumber);
+  app.add_flag("--test", flags->tests,
+               "Also read 256 MiB of a model, and let the server answer two short questions, which may load one");
   app.add_option("--only", flags->only, "Only these checks, by row or name; repeatable")->allow_extra_args(false);
   app.add_flag("--all", flags->shows_all, "List what is fine as well");
   app.add_flag("--tuning", flags->shows_tuning, "Settings of the host, with what speaks for and against each");

@@ -185,12 +185,6 @@ bool is_discrete(const DeviceChoice& choice) {
   return choice.device.kind == DeviceKind::kCuda && !choice.caps.is_integrated;
 }
 
-// A folder that stands for this machine's /proc and /sys, for tests.
-machine::Root machine_root() {
-  const char* folder = std::getenv("HEARTH_TEST_MACHINE");
-  return folder && *folder ? machine::Root(std::string(folder)) : machine::Root();
-}
-
 governor::Floors floors_of(const config::Memory& memory, const machine::Root& root) {
   const machine::HostMemory host = machine::read_host_memory(root);
   const int64_t total = host.total_bytes.value_or(0);
@@ -206,6 +200,11 @@ governor::Floors floors_of(const config::Memory& memory, const machine::Root& ro
 }
 
 }  // namespace
+
+machine::Root machine_root() {
+  const char* folder = std::getenv("HEARTH_TEST_MACHINE");
+  return folder && *folder ? machine::Root(std::string(folder)) : machine::Root();
+}
 
 Host::Host(config::Config config, const std::string& device)
     : config_(std::move(config)), threads_(thread_count(config_)), choice_(choose_device(device, threads_)),
@@ -235,6 +234,14 @@ Host::Host(config::Config config, const std::string& device)
       driver_lease_ = std::move(budget_->take(cuda::initialise(choice_.device.index), "driver")).value();
     }
   }
+  if (choice_.device.kind != DeviceKind::kCpu) {
+    if (!is_host_pool_) {
+      own_host_budget_ = std::make_unique<governor::Budget>("host", [g = governor_.get()] { return g->limit_bytes(); });
+      own_host_budget_->set_reserve_bytes(governor_->reserve_bytes());
+    }
+    own_host_memory_ = std::make_unique<governor::LeasedAllocator>(is_host_pool_ ? *budget_ : *own_host_budget_,
+                                                                   Device{DeviceKind::kCpu}, look());
+  }
   evictor_ = std::make_unique<governor::Evictor>(*budget_);
   budget_->set_idle([e = evictor_.get()] { return e->idle(); });
 }
@@ -243,13 +250,14 @@ governor::LeasedAllocator::Look Host::look() const {
   return [g = governor_.get()](int64_t bytes) { return g->may_take(bytes); };
 }
 
-EngineOptions Host::engine_options(std::vector<ModelSpec> models) const {
+EngineOptions Host::engine_options(std::vector<ModelSpec> models) {
   return {.device = choice_.device, .caps = choice_.caps,
           .threads = choice_.device.kind == DeviceKind::kCpu ? threads_ : std::min(threads_, 4),
-          .max_queue = config_.server.max_queue, .default_model = config_.llm.default_model,
-          .models = std::move(models), .admit = [g = governor_.get()] { return g->admit(); },
-          .advise = [caps = choice_.caps](const Error& refusal, const LoadOptions& load) {
-            return planner::advise(refusal, load, caps);
+          .maps_files = maps_files(), .max_queue = config_.server.max_queue, .default_model = config_.llm.default_model,
+          .models = std::move(models), .host_memory = own_host_memory_.get(), .is_one_pool = is_host_pool_,
+          .admit = [g = governor_.get()] { return g->admit(); },
+          .advise = [caps = choice_.caps](const Error& refusal, const LoadOptions& load, const std::stop_token& stop) {
+            return planner::advise(refusal, load, caps, stop);
           }};
 }
 

@@ -10,6 +10,7 @@
 #include "governor/budget/budget.h"
 #include "governor/governor.h"
 #include "governor/residency/evictor.h"
+#include "machine/root.h"
 #include "runtime/engine.h"
 
 namespace hearth::app {
@@ -37,25 +38,31 @@ ModelSpec model_for(const config::Config& config, const std::string& name_or_pat
 /// Adds `model`, unless it is there already: the same file under the same name.
 void add_model(std::vector<ModelSpec>& models, ModelSpec model);
 
+/// This machine, or the folder that stands for its /proc and /sys in tests: $HEARTH_TEST_MACHINE.
+machine::Root machine_root();
+
 class Host {
  public:
   Host(config::Config config, const std::string& device);
 
   const config::Config& config() const { return config_; }
+  bool maps_files() const { return config_.memory.loading == "mmap"; }
   const DeviceChoice& choice() const { return choice_; }
   /// Where models of words run; on a discrete GPU its own pool, else the machine's.
   governor::LeasedAllocator& memory() { return *memory_; }
-  /// Of that pool.
+  /// In the machine's own memory, whatever runs models: the same on a CPU, the same pool on an integrated GPU.
+  governor::LeasedAllocator& host_memory() { return own_host_memory_ ? *own_host_memory_ : *memory_; }
+  /// Of the pool of memory().
   governor::Evictor& evictor() { return *evictor_; }
   governor::Governor& governor() { return *governor_; }
   /// That pool is the machine's memory.
   bool is_host_pool() const { return is_host_pool_; }
-  /// For another pool in the machine's memory: looks before each step of a growth.
-  governor::LeasedAllocator::Look look() const;
   int threads() const { return threads_; }
-  EngineOptions engine_options(std::vector<ModelSpec> models) const;
+  EngineOptions engine_options(std::vector<ModelSpec> models);
 
  private:
+  governor::LeasedAllocator::Look look() const;
+
   config::Config config_;
   int threads_;
   DeviceChoice choice_;
@@ -64,6 +71,8 @@ class Host {
   std::unique_ptr<governor::Budget> budget_;
   std::unique_ptr<governor::Evictor> evictor_;
   std::unique_ptr<governor::LeasedAllocator> memory_;
+  std::unique_ptr<governor::Budget> own_host_budget_;            // beside a GPU with memory of its own
+  std::unique_ptr<governor::LeasedAllocator> own_host_memory_;   // beside any GPU
   governor::Lease driver_lease_;  // what the CUDA context and modules took unasked
 };
 

@@ -3,6 +3,8 @@
 #include <malloc.h>
 
 #include <algorithm>
+#include <limits>
+#include <string_view>
 
 #include "core/base/log.h"
 #include "core/base/units.h"
@@ -13,9 +15,17 @@ namespace hearth::app {
 
 using governor::Journal;
 
+namespace {
+
+// Holders of what a picture's job takes beside its models.
+constexpr std::string_view kWorkOfPictures[] = {"latents", "pictures", "previews", "conditioning"};
+
+}  // namespace
+
 MemoryKeeper::MemoryKeeper(Host& host, Engine& engine, PictureHost* pictures)
     : host_(host), engine_(engine), pictures_(pictures),
-      driver_(machine::read_nvidia_driver().kernel_version.value_or("")) {
+      driver_(machine::read_nvidia_driver().kernel_version.value_or("")),
+      neighbours_(machine::Root(), host.choice().caps.is_integrated) {
   host_.evictor().add(engine_);
   engine_.set_evictor(host_.evictor());
   if (pictures_) {
@@ -41,7 +51,7 @@ MemoryKeeper::~MemoryKeeper() {
 }
 
 governor::Budget& MemoryKeeper::host_budget() {
-  return pictures_ ? pictures_->memory().budget() : host_.memory().budget();
+  return host_.host_memory().budget();
 }
 
 // Of the pool in the machine's own memory; null where nothing of ours lies there.
@@ -50,7 +60,7 @@ governor::Evictor* MemoryKeeper::host_evictor() {
   return host_.is_host_pool() ? &host_.evictor() : nullptr;
 }
 
-// One idle model or part a call, the governor looks again before the next.
+// What costs least first, then one idle model or part a call: the governor looks again before the next.
 void MemoryKeeper::shrink() {
   if (pictures_) {
     pictures_->studio().release(/*models=*/false, /*cache=*/true);
@@ -58,7 +68,10 @@ void MemoryKeeper::shrink() {
   }
   governor::Evictor* evictor = host_evictor();
   const bool is_grave = host_.governor().decision().level >= governor::Level::kHard;
-  if (evictor) evictor->evict_one("the machine is short of memory", /*even_pinned=*/is_grave);
+  const bool was_spare = evictor && evictor->shrink(std::numeric_limits<int64_t>::max()) > 0;
+  if (evictor && (is_grave || !was_spare)) {
+    evictor->evict_one("the machine is short of memory", /*even_pinned=*/is_grave);
+  }
   ::malloc_trim(0);
 }
 
@@ -83,7 +96,7 @@ governor::Report MemoryKeeper::report() {
   const bool has_own_pool = !host_.is_host_pool();
   out.pools.push_back(governor::report_on(host_.memory().budget(), has_own_pool ? 0 : watch.pool_bytes(),
                                           has_own_pool ? 0 : watch.reserve_bytes()));
-  if (pictures_ && &host_budget() != &host_.memory().budget()) {
+  if (has_own_pool) {
     out.pools.push_back(governor::report_on(host_budget(), watch.pool_bytes(), watch.reserve_bytes()));
   }
   out.residents = engine_.residents();
@@ -94,10 +107,12 @@ governor::Report MemoryKeeper::report() {
   out.level = watch.decision().level;
   out.floors = watch.floors();
   out.reading = watch.reading();
+  out.host = watch.host_memory();
+  out.swapping = watch.swapping();
   out.events = watch.journal().entries();
   out.aborts = watch.journal().counts().aborts;
   out.process = machine::read_process_memory();
-  if (!has_own_pool || pictures_) out.host_leased_bytes = host_budget().leased_bytes();
+  out.host_leased_bytes = host_budget().leased_bytes();
   for (const governor::Neighbours::Neighbour& neighbour : out.neighbours) {
     out.host_leased_bytes -= neighbour.promised_bytes;
   }
@@ -106,7 +121,11 @@ governor::Report MemoryKeeper::report() {
 }
 
 int64_t MemoryKeeper::free(const std::string& model, bool caches) {
-  const int64_t before = host_.memory().budget().leased_bytes() + (picture_evictor_ ? host_budget().leased_bytes() : 0);
+  auto leased = [&] {
+    const int64_t host = host_.is_host_pool() ? 0 : host_budget().leased_bytes();
+    return host_.memory().budget().leased_bytes() + host;
+  };
+  const int64_t before = leased();
   if (!model.empty()) {
     engine_.unload(model);
   } else {
@@ -116,10 +135,10 @@ int64_t MemoryKeeper::free(const std::string& model, bool caches) {
       }
     }
     if (pictures_) pictures_->studio().release(/*models=*/true, caches);
+    if (caches) engine_.shrink(std::numeric_limits<int64_t>::max(), /*with_cached=*/true);
   }
   ::malloc_trim(0);
-  const int64_t after = host_.memory().budget().leased_bytes() + (picture_evictor_ ? host_budget().leased_bytes() : 0);
-  return std::max<int64_t>(before - after, 0);
+  return std::max<int64_t>(before - leased(), 0);
 }
 
 Result<std::shared_ptr<void>> MemoryKeeper::reserve(int64_t bytes, const std::string& name, int pid) {
@@ -142,22 +161,40 @@ Result<std::shared_ptr<void>> MemoryKeeper::reserve(int64_t bytes, const std::st
 
 planner::Room MemoryKeeper::room(bool for_pictures) {
   const bool is_host = for_pictures || host_.is_host_pool();
-  governor::Budget& budget = for_pictures ? host_budget() : host_.memory().budget();
-  planner::Room room{.free_bytes = budget.free_bytes()};
+  const governor::Budget& budget = for_pictures ? host_budget() : host_.memory().budget();
+  int64_t free = budget.limit_bytes() - budget.leased_bytes();
   const governor::Governor& watch = host_.governor();
-  if (is_host && watch.reading().is_known) {
-    const int64_t spare = watch.reading().room_bytes - promised() - watch.floors().soft_bytes;
-    room.free_bytes = std::clamp<int64_t>(spare, 0, room.free_bytes);
+  if (const governor::Reading reading = watch.reading(); is_host && reading.is_known) {
+    free = std::min(free, reading.room_bytes - promised() - watch.floors().soft_bytes);
   }
-  governor::Evictor* evictor = is_host ? host_evictor() : &host_.evictor();
-  if (!evictor) return room;
-  for (const governor::Holding& idle : evictor->idle()) room.idle_bytes += idle.bytes;
-  if (pictures_ && is_host) room.idle_bytes += pictures_->engine().spare_bytes();
-  return room;
+  const int64_t leaving = for_pictures ? leaving_for_pictures() : leaving_for_words();
+  // What is short by now, what leaves makes up for first.
+  return {.free_bytes = std::max<int64_t>(free, 0),
+          .idle_bytes = std::max<int64_t>(leaving + std::min<int64_t>(free, 0), 0)};
 }
 
-int64_t MemoryKeeper::room_for_next_picture() {
-  return room(/*for_pictures=*/true).bytes() + (pictures_ ? pictures_->engine().running_bytes() : 0);
+int64_t MemoryKeeper::leaving_for_words() {
+  int64_t bytes = pictures_ && host_.is_host_pool() ? pictures_->engine().spare_bytes() : 0;
+  for (const governor::Holding& idle : host_.evictor().idle()) bytes += idle.bytes;
+  return bytes;
+}
+
+int64_t MemoryKeeper::leaving_for_pictures() {
+  int64_t bytes = 0;
+  if (host_.is_host_pool()) {
+    const std::vector<governor::Resident> models = engine_.residents();
+    for (size_t i : governor::leaving_order(models)) bytes += models[i].bytes;
+    bytes += governor::spare_of_staying(models);
+  }
+  if (!pictures_) return bytes;
+  // A job's latents and pixels go with it, but for what the cache keeps.
+  int64_t working = -pictures_->studio().cached_bytes();
+  for (const governor::Holding& held : host_budget().holdings()) {
+    const bool is_work = std::find(std::begin(kWorkOfPictures), std::end(kWorkOfPictures), held.holder) !=
+                         std::end(kWorkOfPictures);
+    if (is_work) working += held.bytes;
+  }
+  return bytes + pictures_->engine().held_bytes() + std::max<int64_t>(working, 0);
 }
 
 // Looks at the neighbours at most once in half a second: growth asks for every piece it takes.

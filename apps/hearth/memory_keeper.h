@@ -27,13 +27,14 @@ class MemoryKeeper final : public governor::Relief, public server::MemoryService
   int64_t free(const std::string& model, bool caches) override;
   Result<std::shared_ptr<void>> reserve(int64_t bytes, const std::string& name, int pid) override;
 
-  /// What the governor would grant now, and what more when the idle leaves. Any thread.
+  /// What the governor would grant now, and what more when the idle leaves. A picture begins when the running one has
+  /// ended: what that one holds counts as idle, so the answer is the same before a step and in it. Any thread.
   planner::Room room(bool for_pictures);
-  /// What a picture could have that begins when the running one has ended.
-  int64_t room_for_next_picture();
 
  private:
   governor::Budget& host_budget();
+  int64_t leaving_for_words();
+  int64_t leaving_for_pictures();
   governor::Evictor* host_evictor();
   int64_t promised();
 

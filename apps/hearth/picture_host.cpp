@@ -86,29 +86,24 @@ Result<diffuse::ComputeOptions> compute_options(const config::Pictures& pictures
                                                             .vae_tile = pictures.vae_tile});
 }
 
-PictureHost::PictureHost(Host& host, workflow::Places places, Executor* shared) : memory_(&host.memory()) {
+PictureHost::PictureHost(Host& host, workflow::Places places, Executor* shared) : memory_(&host.host_memory()) {
   Executor* executor = shared;
   if (host.choice().device.kind != DeviceKind::kCpu) {
     // Picture models have CPU kernels only: they get the host's memory and an executor of their own.
     log::info("pictures: on the CPU, {} threads", host.threads());
-    if (!host.is_host_pool()) {
-      own_budget_ = std::make_unique<governor::Budget>("host", [&g = host.governor()] { return g.limit_bytes(); });
-      own_budget_->set_reserve_bytes(host.governor().reserve_bytes());
-    }
-    governor::Budget& budget = own_budget_ ? *own_budget_ : host.memory().budget();
-    own_memory_ = std::make_unique<governor::LeasedAllocator>(budget, Device{DeviceKind::kCpu}, host.look());
-    memory_ = own_memory_.get();
     executor = nullptr;
   }
   if (!executor) {
-    own_executor_ = std::make_unique<Executor>(Device{DeviceKind::kCpu}, cpu_caps(host.threads()), host.threads());
+    own_executor_ = std::make_unique<Executor>(Device{DeviceKind::kCpu}, cpu_caps(host.threads()), host.threads(),
+                                               host.maps_files());
     executor = own_executor_.get();
   }
   const config::Pictures& pictures = host.config().pictures;
   engine_ = std::make_unique<diffuse::PictureEngine>(*executor, *memory_, places.models.folders("embeddings"),
                                                      compute_options(pictures).value());
-  engine_->set_advisor([caps = cpu_caps(host.threads())](const Error& refusal, const diffuse::PictureNeed& need) {
-    return planner::advise(refusal, need, caps);
+  engine_->set_advisor([caps = cpu_caps(host.threads())](const Error& refusal, const diffuse::PictureNeed& need,
+                                                         const std::function<bool()>& gives_up) {
+    return planner::advise(refusal, need, caps, gives_up);
   });
   studio_ = std::make_unique<workflow::Studio>(
       *engine_, workflow::StudioOptions{.places = std::move(places), .cache_bytes = pictures.cache_bytes,

@@ -39,9 +39,7 @@ class PictureHost {
   const std::string& pool() const { return memory_->budget().pool(); }
 
  private:
-  std::unique_ptr<governor::Budget> own_budget_;  // beside a GPU with memory of its own
-  std::unique_ptr<governor::LeasedAllocator> own_memory_;
-  governor::LeasedAllocator* memory_;
+  governor::LeasedAllocator* const memory_;  // the machine's own
   std::unique_ptr<Executor> own_executor_;
   std::unique_ptr<diffuse::PictureEngine> engine_;
   std::unique_ptr<workflow::Studio> studio_;

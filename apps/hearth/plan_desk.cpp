@@ -5,6 +5,7 @@
 
 #include "core/device/cuda.h"
 #include "fetch/store/store.h"
+#include "machine/cgroup.h"
 #include "picture_host.h"
 #include "planner/report/suggest.h"
 
@@ -79,40 +80,23 @@ int64_t free_on_disk(const config::Config& config) {
 }  // namespace
 
 MachineHere::MachineHere(const config::Config& config, DeviceChoice choice, int threads, Allocator* memory)
-    : config_(config), choice_(std::move(choice)), threads_(threads), own_({DeviceKind::kCpu}),
-      memory_(memory ? *memory : own_) {}
+    : config_(config), choice_(std::move(choice)), processors_{threads, machine::read_cpu_quota(machine_root())},
+      own_({DeviceKind::kCpu}), memory_(memory ? *memory : own_) {}
 
-bool MachineHere::runs_on_cpu(bool for_pictures) const {
-  return for_pictures || choice_.device.kind == DeviceKind::kCpu;
-}
-
-Machine MachineHere::read(bool for_pictures) const {
-  const bool has_own_memory = choice_.device.kind == DeviceKind::kCuda && !choice_.caps.is_integrated;
-  const bool is_other_pool = for_pictures && has_own_memory;  // then the budget is the card's alone
-  planner::ThisMachineOptions o{.caps = runs_on_cpu(for_pictures) ? cpu_caps(threads_) : choice_.caps,
-                                .threads = threads_,
-                                .configured_bytes = is_other_pool ? 0 : config_.memory.budget_bytes.value_or(0),
-                                .reserve_bytes = config_.memory.reserve_bytes.value_or(0),
-                                .power_w = config_.planner.power_w, .rates = rates_};
-  o.caps.threads = threads_;
+planner::Machines MachineHere::look() {
+  std::lock_guard lock(mutex_);
+  if (!rates_) rates_ = planner::measure_rates(cpu_caps(processors_.threads), processors_, memory_);
+  planner::ThisMachineOptions words{.caps = choice_.caps,
+                                    .configured_bytes = config_.memory.budget_bytes.value_or(0),
+                                    .reserve_bytes = config_.memory.reserve_bytes.value_or(0),
+                                    .power_w = config_.planner.power_w};
+  words.caps.threads = processors_.threads;
   if constexpr (cuda::kBuilt) {
-    if (!runs_on_cpu(for_pictures)) o.gpu_memory_bytes = cuda::memory_info(choice_.device.index).total_bytes;
+    if (choice_.device.kind == DeviceKind::kCuda) {
+      words.gpu_memory_bytes = cuda::memory_info(choice_.device.index).total_bytes;
+    }
   }
-  return planner::this_machine(o, Catalogue::built_in());
-}
-
-Machine MachineHere::known(bool for_pictures) const {
-  std::lock_guard lock(mutex_);
-  return read(for_pictures);
-}
-
-Machine MachineHere::measured(bool for_pictures) {
-  std::lock_guard lock(mutex_);
-  if (!rates_ && runs_on_cpu(for_pictures)) {
-    planner::Rates rates = planner::measure_rates(cpu_caps(threads_), threads_, memory_);
-    if (rates.bandwidth > 0) rates_ = std::move(rates);
-  }
-  return read(for_pictures);
+  return planner::these_machines(words, processors_, rates_, Catalogue::built_in(), machine_root());
 }
 
 planner::Desk plan_desk(const config::Config& config, MachineHere& here, bool opens_paths,
@@ -120,12 +104,8 @@ planner::Desk plan_desk(const config::Config& config, MachineHere& here, bool op
   return {.shelf = {.installed = [&config, given](const std::string& name) { return installed(config, given, name); },
                     .names = [&config, given] { return installed_names(config, given); },
                     .opens_paths = opens_paths},
-          .machine = [&here](const std::string& name, bool for_pictures) -> Result<Machine> {
-            if (name == "this") return here.measured(for_pictures);
-            if (Result<Machine> known = Catalogue::built_in().machine(name)) return known;
-            std::vector<std::string> names = Catalogue::built_in().machine_names();
-            names.push_back("this");
-            return unexpected(planner::unknown_name("machine", name, names));
+          .machines = [&here](const std::string& name) -> Result<planner::Machines> {
+            return name == "this" ? here.look() : Catalogue::built_in().machines(name);
           },
           .ask = usual_ask(config.llm),
           .own_ask = [&config, given](const std::string& name) -> std::optional<planner::Ask> {
@@ -135,9 +115,9 @@ planner::Desk plan_desk(const config::Config& config, MachineHere& here, bool op
           .money = {.price_per_kwh = config.planner.price_per_kwh, .currency = config.planner.currency}};
 }
 
-std::string suggested_model(const config::Config& config, const MachineHere& here,
+std::string suggested_model(const config::Config& config, MachineHere& here,
                             const std::vector<ModelSpec>& models, int64_t room) {
-  const Machine machine = here.known(/*for_pictures=*/false);
+  const Machine machine = here.look().words;
   const auto best = planner::best_for(machine, std::max<int64_t>(std::min(room, machine.budget_bytes()), 1));
   if (!best || best->bytes > free_on_disk(config)) return "";
   for (const ModelSpec& spec : models) {

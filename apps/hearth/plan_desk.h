@@ -18,21 +18,17 @@ class MachineHere {
   /// `config` and `memory`, the CPU's, outlive this; null: memory of its own.
   MachineHere(const config::Config& config, DeviceChoice choice, int threads, Allocator* memory);
 
-  /// Its CPU's rates are measured when they are first asked for. `for_pictures`: the memory that pictures lie in.
-  planner::Machine measured(bool for_pictures);
-  /// Without measuring.
-  planner::Machine known(bool for_pictures) const;
+  /// The first call measures its CPU's rates, which are kept: it belongs before any work of this process.
+  planner::Machines look();
 
  private:
-  bool runs_on_cpu(bool for_pictures) const;
-  planner::Machine read(bool for_pictures) const;  // mutex_ held
 
   const config::Config& config_;
   const DeviceChoice choice_;
-  const int threads_;
+  const planner::Processors processors_;
   RawAllocator own_;
   Allocator& memory_;
-  mutable std::mutex mutex_;  // held while measuring
+  std::mutex mutex_;  // held while measuring
   std::optional<planner::Rates> rates_;
 };
 
@@ -44,7 +40,7 @@ planner::Desk plan_desk(const config::Config& config, MachineHere& here, bool op
 /// "Qwen3 4B as q4_k_m needs ...; get it with `hearth pull ...`": the best model of the catalogue that fits this
 /// machine's budget and the `room` there is now, and the disk of the model store; "" when none does or something as
 /// large is among `models`.
-std::string suggested_model(const config::Config& config, const MachineHere& here,
+std::string suggested_model(const config::Config& config, MachineHere& here,
                             const std::vector<ModelSpec>& models, int64_t room);
 
 }  // namespace hearth::app

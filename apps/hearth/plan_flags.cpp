@@ -20,6 +20,7 @@ namespace {
 
 using planner::Desk;
 using planner::Machine;
+using planner::Machines;
 
 struct PlanOptions {
   std::vector<std::string> models;
@@ -40,7 +41,8 @@ std::pair<std::string, std::string> sides(const std::string& images) {
   return {images.substr(0, x), images.substr(x + 1)};
 }
 
-planner::Ask ask_of(const PlanOptions& o, const Desk& desk) {
+// What the flags say, over what the configuration says of that model.
+planner::Ask ask_of(const PlanOptions& o, const Desk& desk, const std::string& model) {
   planner::Fields fields;
   auto set = [&](const char* name, const std::optional<int64_t>& value) {
     if (value) fields[name] = std::to_string(*value);
@@ -54,18 +56,19 @@ planner::Ask ask_of(const PlanOptions& o, const Desk& desk) {
   if (!o.batch.empty()) fields["batch"] = o.batch;
   if (!o.kv_dtype.empty()) fields["kv_dtype"] = o.kv_dtype;
   if (!o.images.empty()) std::tie(fields["width"], fields["height"]) = sides(o.images);
-  return planner::read_ask(fields, desk.ask).value();
+  return planner::read_ask(fields, desk.own_ask ? desk.own_ask(model).value_or(desk.ask) : desk.ask).value();
 }
 
-// What is left of the budget beside the language models.
-void choose_batches(std::vector<planner::Want>& wants, const Machine& machine) {
+// What is left of their pool beside the language models in it.
+void choose_batches(std::vector<planner::Want>& wants, const Machines& machines) {
   int64_t others = 0;
   for (const planner::Want& want : wants) {
-    if (!want.subject->facts().is_picture) others += want.subject->demand(want.ask).total_bytes();
+    const bool is_beside = !want.subject->facts().is_picture && machines.is_one_pool();
+    if (is_beside) others += want.subject->demand(want.ask).total_bytes();
   }
   for (planner::Want& want : wants) {
     if (!want.subject->facts().is_picture) continue;
-    const int64_t room = machine.budget_bytes() - others;
+    const int64_t room = machines.pictures.budget_bytes() - others;
     want.ask.batch = std::max<int64_t>(planner::auto_batch(*want.subject, want.ask, room), 1);
   }
 }
@@ -75,8 +78,11 @@ void print(const PlanOptions& o, const Value& value, std::string (*as_text)(cons
 }
 
 int print_table(const PlanOptions& o, const Desk& desk) {
-  const Machine machine = desk.machine(o.machine.empty() ? "gb10" : o.machine, /*for_pictures=*/false).value();
-  print(o, planner::table(machine, o.context.value_or(8192)), planner::table_text);
+  planner::TableAsk ask{.models = o.models};
+  if (o.context) ask.context = ask_of(o, desk, "").context;
+  if (!o.quant.empty()) ask.quants = {o.quant};
+  const Machine machine = desk.machines(o.machine.empty() ? "gb10" : o.machine).value().words;
+  print(o, planner::table(machine, ask).value(), planner::table_text);
   return 0;
 }
 
@@ -85,17 +91,17 @@ int plan(const PlanOptions& o, const Desk& desk) {
   if (o.models.empty()) {
     throw Error(Code::kInvalidArgument, "name a model to plan for, or ask for the table with --table");
   }
-  const planner::Ask ask = ask_of(o, desk);
-  const Machine machine =
-      desk.machine(o.machine.empty() ? "this" : o.machine, /*for_pictures=*/false).value().times(o.count);
+  for (const std::string& name : o.models) ask_of(o, desk, name);  // wrong flags first, measuring takes a moment
+  const Machines machines = desk.machines(o.machine.empty() ? "this" : o.machine).value().times(o.count);
   std::vector<planner::Want> wants;
   for (const std::string& name : o.models) {
-    wants.push_back({planner::subject_of(desk.shelf, name, o.quant, machine.caps).value(), ask});
+    wants.push_back({planner::subject_of(desk.shelf, name, o.quant, machines.words.caps).value(),
+                     ask_of(o, desk, name)});
   }
-  if (o.batch == "auto") choose_batches(wants, machine);
-  const Value report = planner::report(wants, machine, {.price_per_kwh = o.price.value_or(desk.money.price_per_kwh),
+  if (o.batch == "auto") choose_batches(wants, machines);
+  const Value report = planner::report(wants, machines, {.price_per_kwh = o.price.value_or(desk.money.price_per_kwh),
                                                         .currency = o.currency.value_or(desk.money.currency)});
-  if (!o.svg.empty()) write_text(o.svg, planner::draw(planner::charts(wants, machine))).value();
+  if (!o.svg.empty()) write_text(o.svg, planner::draw(planner::charts(wants, machines))).value();
   print(o, report, planner::report_text);
   return report.at("fits").as_bool() ? 0 : 1;
 }
@@ -122,7 +128,12 @@ std::function<int()> add_plan_flags(CLI::App& app, std::function<const Desk&()> 
       ->check(CLI::Range(0.0, 1e6));
   app.add_option("--currency", o->currency, "Of the price (planner.currency)");
   app.add_option("--svg", o->svg, "Write memory over context and batch as a chart to this file");
-  app.add_flag("--table", o->table, "Print what fits one and two machines (default: gb10)");
+  auto* table = app.add_flag("--table", o->table, "Print what fits one and two machines (default: gb10): of all models "
+                                                  "of the catalogue, or of those named");
+  for (const char* of_one_plan : {"--parallel", "--prompt", "--kv-dtype", "--images", "--batch", "--steps", "--cfg",
+                                  "--vae-tile", "--machines", "--price", "--currency", "--svg"}) {
+    table->excludes(of_one_plan);
+  }
   app.add_flag("--json", o->json, "Print JSON");
   return [o, desk = std::move(desk)] { return plan(*o, desk()); };
 }

@@ -59,9 +59,10 @@ void forward(int signal) {
 // What a program takes, told when it goes beyond what was reserved, and again when it grew by a tenth more.
 class Growth {
  public:
-  Growth(std::string name, int64_t reserved) : name_(std::move(name)), reserved_(reserved), told_(reserved) {}
+  Growth(std::string name, int64_t reserved, bool has_integrated_gpu)
+      : name_(std::move(name)), reserved_(reserved), use_({}, has_integrated_gpu), told_(reserved) {}
   void look(int pid) {
-    const int64_t used = governor::process_tree_bytes(pid);
+    const int64_t used = use_.tree_bytes(pid);
     peak_ = std::max(peak_, used);
     if (used <= told_) return;
     told_ = used + reserved_ / 10;
@@ -73,8 +74,16 @@ class Growth {
  private:
   const std::string name_;
   const int64_t reserved_;
+  governor::ProcessUse use_;
   int64_t told_, peak_ = 0;
 };
+
+// The server says of what kind its pool is.
+bool has_one_memory(const ServerClient& client) {
+  const Result<Value> report = client.ask("GET", "/memory");
+  const Value* pools = report ? report->find("pools") : nullptr;
+  return pools && pools->size() > 0 && pools->as_list()[0].at("name").as_string() == "unified";
+}
 
 int reserve(const Common& common, const ReserveOptions& options) {
   Flags flags;
@@ -92,7 +101,7 @@ int reserve(const Common& common, const ReserveOptions& options) {
   const pid_t pid = start(options.command);
   child = pid;
   std::signal(SIGINT, SIG_IGN);  // the terminal tells the program itself
-  Growth growth(name, bytes);
+  Growth growth(name, bytes, has_one_memory(client));
   bool is_server_there = true;
   int status = 0;
   while (::waitpid(pid, &status, WNOHANG) == 0) {

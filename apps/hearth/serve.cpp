@@ -225,17 +225,12 @@ planner::Desk server_desk(const Host& host, MachineHere& here, const std::vector
 }
 
 // A courtesy: what goes wrong with it ends no server.
-void suggest_larger(const Host& host, const MachineHere& here, const std::vector<ModelSpec>& models,
+void suggest_larger(const Host& host, MachineHere& here, const std::vector<ModelSpec>& models,
                     MemoryKeeper& keeper) try {
   const std::string best = suggested_model(host.config(), here, models, keeper.room(false).bytes());
   if (!best.empty()) log::info("a larger model for this machine: {}", best);
 } catch (const std::exception& e) {
   log::debug("no larger model is named: {}", e.what());
-}
-
-Allocator* memory_of_cpu(Host& host, PictureHost* pictures) {
-  if (pictures) return &pictures->memory();
-  return host.choice().device.kind == DeviceKind::kCpu ? &host.memory() : nullptr;
 }
 
 int serve(const Common& common, const ServeOptions& options) {
@@ -257,12 +252,13 @@ int serve(const Common& common, const ServeOptions& options) {
 
   warn_of_missing_default(host.config().llm.default_model, models);
 
+  MachineHere here(host.config(), host.choice(), host.threads(), &host.host_memory());
+  here.look();  // its rates, before this process works
   Engine engine(host.engine_options(models), host.memory());
   const config::Server& asked = host.config().server;
   const PictureSide pictures = make_pictures(host, engine);
   MemoryKeeper keeper(host, engine, pictures.host.get());
-  if (pictures.backend) pictures.backend->set_room([&keeper] { return keeper.room_for_next_picture(); });
-  MachineHere here(host.config(), host.choice(), host.threads(), memory_of_cpu(host, pictures.host.get()));
+  if (pictures.backend) pictures.backend->set_room([&keeper] { return keeper.room(/*for_pictures=*/true).bytes(); });
   const auto made = make_server(host, engine, server_options(asked, most_generations(asked, models)), pictures, keeper,
                                 server_desk(host, here, models, engine, keeper));
   server::Server& server = *made;

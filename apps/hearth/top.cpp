@@ -41,6 +41,8 @@ std::string residents_text(const Value& residents) {
     const bool is_busy = resident.at("busy").as_bool();
     std::string state = is_busy ? "busy" : fmt::format("idle {:.0f} s", resident.at("idle_s").as_double());
     if (resident.at("pinned").as_bool()) state += ", pinned";
+    const int64_t spare = resident.at("unused_bytes").as_int() + resident.at("cached_bytes").as_int();
+    if (spare > 0) state += ", " + format_bytes(spare) + " to spare";
     out += row(resident.at("name").as_string(), bytes_at(resident, "bytes"), state);
   }
   return out;
@@ -76,11 +78,13 @@ std::string text_of(const std::string& server, const Value& report) {
   const Value& gauges = report.at("gauges");
   const Value& floors = report.at("floors");
   const Value& process = report.at("process");
+  const Value& stall = gauges.at("stall_percent");
+  const std::string stalled = stall.is_null() ? "" : fmt::format("; stalled {:.1f} % of the time", stall.as_double());
   std::string out = fmt::format("hearth at {}: {}\n", server, report.at("level").as_string());
-  out += fmt::format("machine: {} available, floors {}, {} and {}; stalled {:.1f} % of the time\n",
+  out += fmt::format("machine: {} available, floors {}, {} and {}{}\n",
                      bytes_at(gauges, "available_bytes"), bytes_at(floors, "soft_bytes"),
                      bytes_at(floors, "hard_bytes"), bytes_at(floors, "panic_bytes"),
-                     gauges.at("stall_percent").as_double());
+                     stalled);
   out += fmt::format("process: {} anonymous, {} of it leased, {} not\n", bytes_at(process, "anonymous_bytes"),
                      bytes_at(process, "leased_bytes"), bytes_at(process, "unleased_bytes"));
   for (const Value& pool : report.at("pools").as_list()) out += pool_text(pool);

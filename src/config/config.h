@@ -31,6 +31,7 @@ struct Memory {
   std::optional<int64_t> budget_bytes, reserve_bytes;  // empty: found from the machine
   std::optional<int64_t> soft_floor_bytes, hard_floor_bytes, panic_floor_bytes;  // likewise
   bool watchdog = true;
+  std::string loading;                                 // "direct" past the page cache, or "mmap" through it
   fs::path models_dir;                                 // "": the store's default
 };
 

@@ -100,6 +100,10 @@ const std::array kFields = {
     Field{"memory", "watchdog", Kind::kFlag, "true", 0, 0, "",
           "A small process beside the server ends it when memory runs out and the server does not react.",
           memory<&Memory::watchdog>},
+    Field{"memory", "loading", Kind::kText, "direct", 0, 0, "direct mmap",
+          "How model files are read: direct, past the page cache, or mmap, through it: it keeps them, so that loading "
+          "again is faster and other programs share what was read.",
+          memory<&Memory::loading>},
     Field{"memory", "models_dir", Kind::kPath, "", 0, 0, "",
           "Folder of the model store; empty: $XDG_DATA_HOME/hearth/models, or ~/.local/share/hearth/models.",
           memory<&Memory::models_dir>},

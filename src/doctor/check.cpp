@@ -14,8 +14,9 @@ Outcome outcome(Verdict verdict, std::string cause) { return {.verdict = verdict
 std::vector<Check> gather() {
   std::vector<Check> all;
   for (std::span<const Check> some :
-       {driver_checks(), toolchain_checks(), python_checks(), container_checks(), memory_checks(), host_checks(),
-        power_checks(), storage_checks(), server_checks(), network_checks(), cluster_checks()}) {
+       {architecture_checks(), driver_checks(), toolchain_checks(), python_checks(), package_checks(),
+        container_checks(), memory_checks(), neighbour_checks(), host_checks(), power_checks(), storage_checks(),
+        server_checks(), network_checks(), cluster_checks()}) {
     all.insert(all.end(), some.begin(), some.end());
   }
   std::ranges::sort(all, {}, &Check::row);

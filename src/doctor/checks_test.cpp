@@ -45,6 +45,40 @@ void link_up(Recording& m, int mtu) {
                R"(,"operstate":"UP","addr_info":[{"family":"inet","local":"192.168.101.10","scope":"global"}]}])");
 }
 
+const std::string kLlamaCache = "/home/user/llama.cpp/build/CMakeCache.txt";
+
+// The first bytes of an ELF file for the processor of that number.
+std::string elf_for(unsigned char machine) {
+  std::string head(20, '\0');
+  head.replace(0, 4, "\x7f" "ELF");
+  head[18] = static_cast<char>(machine);
+  return head;
+}
+
+const std::string kModels = "/home/user/.local/share/hearth/models";
+const Command kReadTest = {"dd", "if=" + kModels + "/m.gguf", "of=/dev/null", "bs=16M", "count=16", "iflag=direct"};
+
+// 256 MiB of a model, read in that time.
+void read_test(Recording& m, Options& o, double seconds) {
+  o.may_test = true;
+  m.answer({"find", "-L", kModels, "-maxdepth", "3", "-type", "f", "-size", "+256M"}, kModels + "/m.gguf\n");
+  m.answer(kReadTest, "16+0 records in\n16+0 records out\n268435456 bytes (268 MB, 256 MiB) copied, " +
+                          std::to_string(seconds) + " s, 1 GB/s\n");
+}
+
+// A healthy server that answers the question for a token with that code.
+void token_test(Recording& m, Options& o, const std::string& code) {
+  o.may_test = true;
+  const std::string base = "http://192.168.1.60:8188";
+  m.answer({"ss", "-ltnp"}, "State Recv-Q Send-Q Local Peer Process\nLISTEN 0 128 0.0.0.0:8188 0.0.0.0:* "
+                            "users:((\"hearth\",pid=901,fd=12))\n");
+  m.answer({"curl", "-sS", "-m", "3", "-o", "/dev/null", "-w", "%{http_code}", base + "/health"}, "200");
+  m.answer({"curl", "-sS", "-m", "3", base + "/v1/models"}, R"({"data":[{"id":"qwen3"}]})");
+  m.answer({"curl", "-sS", "-m", "60", "-o", "/dev/null", "-w", "%{http_code}", "-H", "Content-Type: application/json",
+            "-d", R"({"model":"qwen3","max_tokens":1,"prompt":"Hi"})", base + "/v1/completions"},
+           code);
+}
+
 constexpr Verdict kNote = Verdict::kNote, kWarning = Verdict::kWarning, kFailure = Verdict::kFailure,
                   kUnknown = Verdict::kUnknown, kOk = Verdict::kOk;
 
@@ -58,6 +92,15 @@ const std::vector<Case>& cases() {
          m.answer({"docker", "image", "inspect", "--format", "{{.Architecture}} {{.RepoTags}}", "0a1b2c"},
                   "amd64 [ghcr.io/ggml-org/llama.cpp:server-cuda]\n");
        }},
+      {1, "x86Program", kFailure, "an ELF file for x86_64",
+       [](Recording& m, Options&) { m.put("/home/user/llama.cpp/build/bin/llama-server", elf_for(62)); }},
+      {1, "x86Service", kFailure, "/opt/llama-server",
+       [](Recording& m, Options&) {
+         unit(m, "llama.service", "-/opt/llama-server --no-mmap -m m.gguf");
+         m.put("/opt/llama-server", elf_for(62));
+       }},
+      {1, "ownProgram", kOk, "aarch64",
+       [](Recording& m, Options&) { m.put("/home/user/llama.cpp/build/bin/llama-server", elf_for(183)); }},
       {1, "noUname", kUnknown, "uname", [](Recording& m, Options&) { m.forget({"uname", "-m"}); }},
       {2, "driver560", kFailure, "full-upgrade",
        [](Recording& m, Options&) { m.change("/proc/driver/nvidia/version", "580.95.05", "560.35.03"); }},
@@ -90,15 +133,41 @@ const std::vector<Case>& cases() {
        }},
       {5, "torchCu126", kFailure, "cu130", [](Recording& m, Options&) { install(m, "torch", "2.8.0+cu126"); }},
       {5, "llamaWithout12", kFailure, "CMAKE_CUDA_ARCHITECTURES=121a-real",
-       [](Recording& m, Options&) { m.change("/home/user/llama.cpp/build/CMakeCache.txt", "121a-real", "80;90"); }},
+       [](Recording& m, Options&) { m.change(kLlamaCache, "121a-real", "80-real;90a"); }},
+      {5, "llamaFor120aAlone", kFailure, "built for 120a-real",
+       [](Recording& m, Options&) { m.change(kLlamaCache, "121a-real", "120a-real"); }},
+      {5, "llamaWithPtx", kOk, "12.1",
+       [](Recording& m, Options&) { m.change(kLlamaCache, "121a-real", "80;90"); }},
       {6, "distributionNvcc", kWarning, "apt remove nvidia-cuda-toolkit",
        [](Recording& m, Options&) {
          m.answer({"which", "-a", "nvcc"}, "/usr/bin/nvcc\n/usr/local/cuda/bin/nvcc\n");
          m.answer({"nvcc", "--version"}, "Cuda compilation tools, release 12.0, V12.0.140\n");
        }},
+      {6, "notOnThePath", kNote, "PATH=/usr/local/cuda/bin",
+       [](Recording& m, Options&) { m.forget({"which", "-a", "nvcc"}); }},
       {7, "nvrtc128", kFailure, "12.9",
        [](Recording& m, Options&) { install(m, "nvidia_cuda_nvrtc_cu12", "12.8.93"); }},
       {8, "triton35", kWarning, "triton>=3.6", [](Recording& m, Options&) { install(m, "triton", "3.5.1"); }},
+      {8, "pathToNothing", kWarning, "does not exist",
+       [](Recording& m, Options&) {
+         install(m, "triton", "3.5.1");
+         variable(m, "TRITON_PTXAS_PATH=/opt/cuda/bin/ptxas");
+       }},
+      {8, "pathToAnOldOne", kWarning, "of CUDA 12.8",
+       [](Recording& m, Options&) {
+         install(m, "triton", "3.5.1");
+         variable(m, "TRITON_PTXAS_PATH=/usr/local/cuda-12.8/bin/ptxas");
+         m.put("/usr/local/cuda-12.8/bin/ptxas", "");
+         m.answer({"/usr/local/cuda-12.8/bin/ptxas", "--version"}, "Cuda compilation tools, release 12.8, V12.8.93\n");
+       }},
+      {8, "pathToTheToolkit", kOk, "TRITON_PTXAS_PATH",
+       [](Recording& m, Options&) {
+         install(m, "triton", "3.5.1");
+         m.remove("/home/user/comfy");
+         variable(m, "TRITON_PTXAS_PATH=/usr/local/cuda/bin/ptxas");
+         m.put("/usr/local/cuda/bin/ptxas", "");
+         m.answer({"/usr/local/cuda/bin/ptxas", "--version"}, "Cuda compilation tools, release 13.0, V13.0.88\n");
+       }},
       {8, "pathWithTriton36", kNote, "unset TRITON_PTXAS_PATH",
        [](Recording& m, Options&) { variable(m, "TRITON_PTXAS_PATH=/usr/local/cuda-12.8/bin/ptxas"); }},
       {9, "torch29", kNote, "ignore", [](Recording& m, Options&) { install(m, "torch", "2.9.1+cu130"); }},
@@ -180,6 +249,14 @@ const std::vector<Case>& cases() {
                                        "failed: "
                                        "Out of memory [NV_ERR_NO_MEMORY] (0x00000051)\n");
        }},
+      {27, "noShutdown", kNote, "ended without a shutdown",
+       [](Recording& m, Options&) {
+         m.answer(testing::kLastEnd, "2026-06-01T19:02:40+0000 gb10 systemd-journald[350]: Time spent on flushing.\n");
+       }},
+      {27, "shutdown", kOk, "no fault",
+       [](Recording& m, Options&) {
+         m.answer(testing::kLastEnd, "2026-06-01T19:02:40+0000 gb10 systemd-journald[350]: Journal stopped\n");
+       }},
       {27, "noRights", kUnknown, "systemd-journal",
        [](Recording& m, Options&) {
          m.forget(testing::kLastBoot);
@@ -187,6 +264,11 @@ const std::vector<Case>& cases() {
        }},
       {28, "neighbour", kWarning, "kill 4711",
        [](Recording& m, Options&) { m.answer(testing::kApps, "4711, /usr/bin/python3, 71680\n"); }},
+      {28, "inAContainer", kWarning, "docker stop 0123456789ab",
+       [](Recording& m, Options&) {
+         m.answer(testing::kApps, "4711, /usr/bin/python3, 71680\n");
+         m.put("/proc/4711/cgroup", "0::/system.slice/docker-0123456789abcdef0123.scope\n");
+       }},
       {29, "zram", kWarning, "zramswap",
        [](Recording& m, Options&) { m.put("/proc/swaps", "Filename Type Size Used Priority\n/dev/zram0 partition 8 0 "
                                                          "100\n"); }},
@@ -253,12 +335,24 @@ const std::vector<Case>& cases() {
        }},
       {41, "hardDisk", kWarning, "hard disk",
        [](Recording& m, Options&) { m.put("/sys/block/nvme0n1/queue/rotational", "1\n"); }},
+      {41, "slowInTheTest", kWarning, "46 GB take 230 s", [](Recording& m, Options& o) { read_test(m, o, 1.342177); }},
+      {41, "fastInTheTest", kOk, "5.37 GB/s", [](Recording& m, Options& o) { read_test(m, o, 0.05); }},
+      {41, "withoutDirectReads", kUnknown, "Invalid argument",
+       [](Recording& m, Options& o) {
+         read_test(m, o, 0.05);
+         m.answer(kReadTest, "dd: failed to open 'm.gguf': Invalid argument\n", 1);
+       }},
       {42, "full", kFailure, "du -xh",
        [](Recording& m, Options&) {
          m.answer({"df", "-Pk", "/home/user/.local/share/hearth/models"},
                   "Filesystem 1024-blocks Used Available Capacity Mounted on\n/dev/nvme0n1p2 3844552688 3844000000 "
                   "552688 "
                   "100% /\n");
+       }},
+      {42, "noNamesLeft", kFailure, "no names for new files",
+       [](Recording& m, Options&) {
+         m.answer({"df", "-Pi", kModels}, "Filesystem Inodes IUsed IFree IUse% Mounted on\n/dev/nvme0n1p2 244195328 "
+                                          "244195300 28 100% /\n");
        }},
       {43, "mapped", kNote, "--no-mmap",
        [](Recording& m, Options&) { unit(m, "llama.service", "/opt/llama-server -m m.gguf -c 131072"); }},
@@ -295,6 +389,18 @@ const std::vector<Case>& cases() {
          m.answer({"curl", "-sS", "-m", "3", "-o", "/dev/null", "-w", "%{http_code}",
                    "http://192.168.1.60:8188/health"}, "503");
        }},
+      {47, "onThisMachineOnly", kOk, "127.0.0.1:8188/health",
+       [](Recording& m, Options&) {
+         m.answer({"ss", "-ltnp"}, "State Recv-Q Send-Q Local Peer Process\nLISTEN 0 128 127.0.0.1:8188 0.0.0.0:* "
+                                   "users:((\"hearth\",pid=901,fd=12))\n");
+         m.answer({"curl", "-sS", "-m", "3", "-o", "/dev/null", "-w", "%{http_code}", "http://127.0.0.1:8188/health"},
+                  "200");
+       }},
+      {47, "noToken", kWarning, "still loading",
+       [](Recording& m, Options& o) { token_test(m, o, "503"); }},
+      {47, "token", kOk, "a token of qwen3", [](Recording& m, Options& o) { token_test(m, o, "200"); }},
+      {47, "wantsAKey", kUnknown, "key", [](Recording& m, Options& o) { token_test(m, o, "401"); }},
+      {47, "refuses", kUnknown, "refused", [](Recording& m, Options& o) { token_test(m, o, "400"); }},
       {48, "fewFiles", kWarning, "nofile 65536",
        [](Recording& m, Options&) {
          m.put("/proc/self/limits", "Max open files            1024                 4096                 files\n"

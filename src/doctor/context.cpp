@@ -78,10 +78,10 @@ Interface interface_of(const Value& link, const machine::Root& root) {
 
 }  // namespace
 
-const std::optional<ToolOutput>& Context::run(const Command& command) const {
+const std::optional<ToolOutput>& Context::run(const Command& command, std::chrono::milliseconds limit) const {
   const auto known = outputs_.find(command);
   if (known != outputs_.end()) return known->second;
-  return outputs_.emplace(command, root_.run(command)).first->second;
+  return outputs_.emplace(command, root_.run(command, limit)).first->second;
 }
 
 std::optional<std::string> Context::said(const Command& command) const {

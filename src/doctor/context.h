@@ -1,6 +1,7 @@
 // Context: what the checks share: the machine's root, the user's options, and facts that are read once and kept.
 // Not thread-safe: one run of the doctor owns it.
 #pragma once
+#include <chrono>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -24,6 +25,7 @@ struct Options {
   std::string log;                      // a program's log, for the rows that only show there
   int64_t planned_bytes = 0;            // what is about to be loaded; 0: nothing
   std::optional<double> measured_gb_per_s;  // read bandwidth of the GPU, from a benchmark
+  bool may_test = false;                // read a part of a model, ask the server for a token
 };
 
 /// A variable of this process, or of a systemd unit that runs an inference server.
@@ -56,7 +58,8 @@ class Context {
   const Options& options() const { return options_; }
 
   /// Runs a tool once. Nothing when it is missing or hangs.
-  const std::optional<machine::ToolOutput>& run(const Command& command) const;
+  const std::optional<machine::ToolOutput>& run(
+      const Command& command, std::chrono::milliseconds limit = machine::Root::kToolLimit) const;
   /// What it printed; nothing also when it failed.
   std::optional<std::string> said(const Command& command) const;
 

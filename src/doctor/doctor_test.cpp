@@ -9,6 +9,7 @@
 #include "doctor/environment.h"
 #include "doctor/record.h"
 #include "doctor/report/report.h"
+#include "doctor/targets.h"
 #include "doctor/testing/machines.h"
 #include "doctor/version.h"
 #include "machine/tool.h"
@@ -56,6 +57,19 @@ TEST(Text, WorstFirstWithEvidenceAndCure) {
   EXPECT_TRUE(has(text, "GB10, 121.70 GiB shared by CPU and GPU")) << text;
   EXPECT_FALSE(has(text, "\x1b[")) << "colour without a terminal";
   EXPECT_TRUE(has(as_text(report_of(machine.root()), {.has_colour = true}), "\x1b[31m"));
+}
+
+TEST(Text, AReadingThatManyChecksLackIsNamedOnce) {
+  const Recording nothing;
+  const std::string text = as_text(report_of(nothing.root()));
+  const std::string cause = "neither a driver nor /sys/bus/pci/devices could be read";
+  const size_t first = text.find(cause);
+  ASSERT_NE(first, text.npos);
+  EXPECT_EQ(text.find(cause, first + 1), text.npos) << text;
+  const size_t rows = text.find("rows 2, 3, 4, 5, 22");
+  EXPECT_NE(rows, text.npos) << text;
+  const std::string all = as_text(report_of(nothing.root()), {.shows_all = true});
+  EXPECT_NE(all.find(cause, all.find(cause) + 1), all.npos) << "--all lists every check";
 }
 
 TEST(Json, HoldsEveryRowAndTheExitCode) {
@@ -159,6 +173,34 @@ TEST(Programs, AreFoundWithoutRunningPythonAndJudged) {
   EXPECT_EQ(named(programs, "ComfyUI", "0.8.0").place, "/home/user/ComfyUI");
 }
 
+TEST(Programs, ComfyUiRunsWhereItsPyTorchDoes) {
+  Recording machine(machine_folder("gb10"));
+  EXPECT_EQ(named(find_programs(Context(machine.root(), {})), "ComfyUI", "0.8.0").runs, Runs::kUnknown);
+  machine.put("/home/user/ComfyUI/.venv/lib/python3.12/site-packages/torch-2.8.0+cu126.dist-info/WHEEL", "Tag: x\n");
+  EXPECT_EQ(named(find_programs(Context(machine.root(), {})), "ComfyUI", "0.8.0").runs, Runs::kNo);
+}
+
+TEST(Programs, ACandidateOfVllmCountsAsOlderThanItsRelease) {
+  Recording machine(machine_folder("gb10"));
+  install(machine, "torch", "2.9.1+cu130");
+  install(machine, "vllm", "0.11.1rc3");
+  EXPECT_EQ(named(find_programs(Context(machine.root(), {})), "vLLM", "0.11.1rc3").runs, Runs::kNo);
+}
+
+TEST(Targets, WhatAGb10LoadsOfAList) {
+  struct Row {
+    const char* list;
+    Loads loads;
+  };
+  for (const Row& row : {Row{"121a-real", Loads::kCubin}, Row{"120f-real", Loads::kCubin}, Row{"80;120", Loads::kCubin},
+                         Row{"native", Loads::kCubin}, Row{"120a-real", Loads::kNothing}, Row{"90a", Loads::kNothing},
+                         Row{"80-real;89-real", Loads::kNothing}, Row{"80;90", Loads::kPtx},
+                         Row{"75-virtual;89-real", Loads::kPtx}, Row{"all-major", Loads::kPtx},
+                         Row{"", Loads::kUnknown}, Row{"OFF", Loads::kUnknown}}) {
+    EXPECT_EQ(loads_on_121(row.list), row.loads) << row.list;
+  }
+}
+
 TEST(Sheet, NamesAddressesUrlsAndGpu) {
   Sheet sheet;
   read_sheet(Context(machine::Root(machine_folder("gb10")), {.port = 9000}), sheet);
@@ -185,6 +227,40 @@ TEST(Record, ARecordingOfAMachineGivesTheSameVerdicts) {
                                                                               << is[i].outcome.cause;
   }
   EXPECT_EQ(find_programs(before).size(), find_programs(after).size());
+}
+
+// What a tool said of a folder below the home folder is found again when the recording is examined.
+TEST(Record, ToolsAreAskedForTheRecordedHome) {
+  Recording machine(machine_folder("gb10"));
+  machine.put("/proc/self/environ", "HOME=/home/alice\nUSER=alice\nLANG=C.UTF-8\n");
+  machine.put("/home/alice/.local/share/hearth/models/models.json", "{}");
+  machine.answer({"df", "-Pk", "/home/alice/.local/share/hearth/models"},
+                 "Filesystem 1024-blocks Used Available Capacity Mounted on\n/dev/nvme0n1p2 100 99 1 99% /\n");
+  const hearth::testing::TempFolder folder;
+  ASSERT_TRUE(record_machine(folder.path("copy"), {}, machine.root().resolve("")));
+  const std::vector<std::string> only = {"disk-space"};
+  const std::vector<Finding> found = run_checks(Context(machine::Root(folder.path("copy")), {}), only);
+  EXPECT_EQ(name_of(found.at(0).outcome.verdict), "failure") << found[0].outcome.cause;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(folder.path("copy"))) {
+    EXPECT_FALSE(has(entry.path().string().substr(folder.path().size()), "alice")) << entry.path();
+  }
+}
+
+// The name that stands for the user's is longer here.
+TEST(Record, AnAnswerWhoseFileWouldHaveTooLongANameIsLeftOut) {
+  auto look = [](const std::string& folder) {
+    return Command{"find", "-L", folder, "-maxdepth", "3", "-type", "f", "-size", "+256M"};
+  };
+  const size_t filler = 255 - machine::tool_file(look("/home/ab/")).size();
+  const std::string models = "/home/ab/" + std::string(filler, 'm');
+  Recording machine(machine_folder("gb10"));
+  machine.put("/proc/self/environ", "HOME=/home/ab\nLANG=C.UTF-8\n");
+  machine.put(models + "/models.json", "{}");
+  machine.answer(look(models), "");
+  const hearth::testing::TempFolder folder;
+  const Options options{.models_dir = models, .may_test = true};
+  const auto recorded = record_machine(folder.path("copy"), options, machine.root().resolve(""));
+  EXPECT_TRUE(recorded) << recorded.error().message();
 }
 
 TEST(Record, NamesAndSecretsStayAtHome) {

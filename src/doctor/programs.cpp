@@ -4,6 +4,7 @@
 #include <functional>
 #include <optional>
 
+#include "doctor/targets.h"
 #include "doctor/version.h"
 
 namespace hearth::doctor {
@@ -63,7 +64,7 @@ void judge_triton(const Context&, const Package& package, Program& program) {
 }
 
 void judge_vllm(const Context& context, const Package& package, Program& program) {
-  if (is_below(package.version, "0.11.1")) {
+  if (is_below(package.version, "0.11.1") || package.version.starts_with("0.11.1rc")) {
     program.runs = Runs::kNo;
     program.lacks = "sm_12x";
     program.why = "its scaled matrix products were not built for 12.x";
@@ -144,12 +145,26 @@ void add_system_tensorrt(const Context& context, std::vector<Program>& programs)
   }
 }
 
+// ComfyUI is Python throughout: it runs where its PyTorch does, which is known when that lies in its own folder.
+void judge_comfyui(const std::vector<Program>& programs, Program& comfyui) {
+  const auto torch = std::ranges::find_if(programs, [&](const Program& program) {
+    return program.name == "PyTorch" && program.place.starts_with(comfyui.place + "/");
+  });
+  comfyui.why = "it runs where its PyTorch does; SageAttention is used only with --use-sage-attention";
+  if (torch == programs.end()) return;
+  comfyui.runs = torch->runs;
+  comfyui.why = "its PyTorch " + torch->version + ": " + torch->why +
+                "; SageAttention is used only with --use-sage-attention";
+}
+
 void add_comfyui(const Context& context, std::vector<Program>& programs) {
   for (const std::string& folder : folders_with(context, "comfyui_version.py", {"ComfyUI", "comfyui", "comfy"})) {
     const std::string text = context.root().text(folder + "/comfyui_version.py").value_or("");
-    programs.push_back({.name = "ComfyUI", .version = machine::field_of(text, "__version__").value_or(""),
-                        .place = folder, .why = "Python throughout: it runs where its PyTorch does; SageAttention is "
-                                                "used only with --use-sage-attention"});
+    Program comfyui{.name = "ComfyUI",
+                    .version = machine::field_of(text, "__version__").value_or(""),
+                    .place = folder};
+    judge_comfyui(programs, comfyui);
+    programs.push_back(std::move(comfyui));
   }
 }
 
@@ -161,6 +176,18 @@ std::string cached(const std::string& cache, const std::string& name) {
   return "";
 }
 
+void judge_llama_targets(Program& program) {
+  const Loads loads = loads_on_121(program.built_for);
+  if (loads == Loads::kUnknown) {
+    program.why = "its build does not name the architectures it was made for";
+    return;
+  }
+  program.runs = loads == Loads::kNothing ? Runs::kNo : Runs::kYes;
+  program.lacks = loads == Loads::kNothing ? "sm_12x" : "";
+  program.why = "built for " + program.built_for;
+  if (loads == Loads::kPtx) program.why += ": the driver compiles it at the first start, without what 12.x adds";
+}
+
 void judge_llama(const std::string& cache, Program& program) {
   program.built_for = cached(cache, "CMAKE_CUDA_ARCHITECTURES");
   program.cure = "cmake -B build -DGGML_CUDA=ON -DCMAKE_CUDA_ARCHITECTURES=121a-real && cmake --build build -j";
@@ -170,13 +197,8 @@ void judge_llama(const std::string& cache, Program& program) {
     program.runs = Runs::kNo;
     program.lacks = "cuda";
     program.why = "built without GGML_CUDA";
-  } else if (program.built_for.empty()) {
-    program.why = "its build does not name the architectures it was made for";
   } else {
-    const bool has_code = contains(program.built_for, "12") || contains(program.built_for, "native");
-    program.runs = has_code ? Runs::kYes : Runs::kNo;
-    program.lacks = has_code ? "" : "sm_12x";
-    program.why = "built for " + program.built_for;
+    judge_llama_targets(program);
   }
 }
 

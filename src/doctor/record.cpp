@@ -121,7 +121,7 @@ std::string without_host_column(const std::string& text) {
 std::string known_lines(const std::string& text) {
   std::string result;
   for (const std::string& line : machine::lines_of(text)) {
-    if (!explain(line).empty() || line.starts_with("-- ")) result += line + '\n';
+    if (is_known_message(line) || line.starts_with("-- ")) result += line + '\n';
   }
   return result;
 }
@@ -183,10 +183,15 @@ class Recorder : public machine::Witness {
 
   void saw_output(const Command& command, const machine::ToolOutput& output) override {
     std::string text = output.text;
-    if (command[0] == "journalctl" && std::ranges::count(command, "-k") == 0) text = known_lines(text);
+    auto asks_for = [&](const char* word) { return std::ranges::count(command, word) > 0; };
+    const bool is_of_system = asks_for("-k") || asks_for("systemd-journald");
+    if (command[0] == "journalctl" && !is_of_system) text = known_lines(text);
     if (command[0] == "journalctl") text = without_host_column(text);
-    keep("/tools/" + machine::tool_file(command), fmt::format("exit {}\n{}", output.exit_status, scrubbed(text,
-        names_)));
+    const std::string name = machine::tool_file(without_names(command));
+    constexpr size_t kLongestName = 255;
+    if (name.size() > kLongestName) return;  // no file can have it: unknown to whoever examines the recording
+    keep("/tools/" + name,
+         fmt::format("exit {}\n{}", output.exit_status, scrubbed(text, names_)));
   }
 
   void keep(const std::string& path, const std::string& text) {
@@ -226,10 +231,18 @@ class Recorder : public machine::Witness {
     }
   }
 
-  fs::path place(std::string path) const {
-    replace_homes(path);
-    for (const std::string& user : names_.users) replace_word(path, user, "user");
-    return folder_ + path;
+  fs::path place(std::string path) const { return folder_ + without_names(std::move(path)); }
+
+  std::string without_names(std::string text) const {
+    replace_homes(text);
+    for (const std::string& user : names_.users) replace_word(text, user, "user");
+    return text;
+  }
+
+  // As the recorded machine will ask: its home folder is another one.
+  Command without_names(Command command) const {
+    for (std::string& word : command) word = without_names(std::move(word));
+    return command;
   }
 
   size_t tools_count() const {

@@ -113,7 +113,7 @@ Error Governor::shortage(const char* what) const {
                                  {"level", name_of(level)},
                                  {"available_bytes", now.room_bytes},
                                  {"floor_bytes", floor},
-                                 {"stall_percent", now.stall_percent}});
+                                 {"stall_percent", now.stall_percent < 0 ? Value() : Value(now.stall_percent)}});
   return Error(Code::kNoMemory,
                fmt::format("memory is short: {} available on this machine, its {} floor is {}; {}",
                            format_bytes(now.room_bytes), level >= Level::kHard ? "hard" : "soft", format_bytes(floor),

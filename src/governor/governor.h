@@ -63,6 +63,11 @@ class Governor {
   int64_t pool_bytes() const { return pool_; }
   const Floors& floors() const { return floors_; }
   Reading reading() const { return gauge_->latest(); }
+  /// What the reading is made from and what no decision needs, read now.
+  machine::HostMemory host_memory() const { return machine::read_host_memory(options_.root); }
+  std::optional<machine::SwapAndCompaction> swapping() const {
+    return machine::read_swap_and_compaction(options_.root);
+  }
   Decision decision() const;
   /// Bytes promised to other programs that they have not taken yet: the host still counts them as available. Returns
   /// when no call to the former one is running any more.

@@ -38,13 +38,37 @@ Value of(const PoolReport& pool) {
 Value of(const Resident& resident) {
   return Value::object({{"name", resident.name}, {"bytes", resident.bytes}, {"idle_s", resident.idle_s},
                         {"reload_s", resident.reload_s}, {"waiting", resident.waiting}, {"busy", resident.is_busy},
-                        {"pinned", resident.is_pinned}});
+                        {"pinned", resident.is_pinned}, {"unused_bytes", resident.unused_bytes},
+                        {"cached_bytes", resident.cached_bytes}});
 }
 
 Value of(const Neighbours::Neighbour& neighbour) {
   return Value::object({{"name", neighbour.name}, {"pid", neighbour.pid}, {"reserved_bytes", neighbour.promised_bytes},
                         {"used_bytes", neighbour.used_bytes}, {"peak_bytes", neighbour.peak_bytes},
                         {"beyond_reservation", neighbour.was_warned}});
+}
+
+template <class T>
+Value known(const std::optional<T>& number) {
+  return number ? Value(*number) : Value();
+}
+
+// Null where the kernel does not say.
+Value gauges_of(const Report& r) {
+  const Reading& now = r.reading;
+  const Value blocks = now.large_block_bytes < 0 ? Value() : Value(now.large_block_bytes);
+  Value gauges = Value::object({{"available_bytes", now.room_bytes},
+                                {"free_bytes", now.free_bytes},
+                                {"large_block_bytes", blocks},
+                                {"stall_percent", now.stall_percent < 0 ? Value() : Value(now.stall_percent)},
+                                {"cgroup_limit_bytes", known(r.host.cgroup_limit_bytes)},
+                                {"cgroup_room_bytes", known(r.host.cgroup_room_bytes)},
+                                {"swap_total_bytes", known(r.host.swap_total_bytes)},
+                                {"swap_free_bytes", known(r.host.swap_free_bytes)}});
+  gauges.set("pages_swapped_in", r.swapping ? Value(r.swapping->pages_swapped_in) : Value());
+  gauges.set("pages_swapped_out", r.swapping ? Value(r.swapping->pages_swapped_out) : Value());
+  gauges.set("compaction_failures", r.swapping ? Value(r.swapping->compaction_failures) : Value());
+  return gauges;
 }
 
 template <class T>
@@ -58,6 +82,27 @@ std::string sample(std::string_view name, std::string_view type, std::string_vie
   return fmt::format("# HELP {} {}\n# TYPE {} {}\n{} {}\n", name, help, name, type, name, value);
 }
 
+// One series a pool; the holders' are hearth_lease_bytes.
+std::string pool_samples(const std::vector<PoolReport>& pools) {
+  struct Series {
+    const char *name, *help;
+    int64_t PoolReport::* bytes;
+  };
+  constexpr Series kSeries[] = {
+      {"hearth_memory_pool_budget_bytes", "What may be leased of the pool.", &PoolReport::budget_bytes},
+      {"hearth_memory_pool_reserve_bytes", "What is left to others.", &PoolReport::reserve_bytes},
+      {"hearth_memory_pool_leased_bytes", "What is leased of the pool now.", &PoolReport::leased_bytes},
+      {"hearth_memory_pool_peak_leased_bytes", "The most that was leased at once.", &PoolReport::peak_bytes}};
+  std::string out;
+  for (const Series& series : kSeries) {
+    out += fmt::format("# HELP {} {}\n# TYPE {} gauge\n", series.name, series.help, series.name);
+    for (const PoolReport& pool : pools) {
+      out += fmt::format("{}{{pool=\"{}\"}} {}\n", series.name, pool.name, pool.*series.bytes);
+    }
+  }
+  return out;
+}
+
 }  // namespace
 
 PoolReport report_on(Budget& budget, int64_t physical_bytes, int64_t reserve_bytes) {
@@ -67,7 +112,6 @@ PoolReport report_on(Budget& budget, int64_t physical_bytes, int64_t reserve_byt
 }
 
 Value to_value(const Report& r) {
-  const Value blocks = r.reading.large_block_bytes < 0 ? Value() : Value(r.reading.large_block_bytes);
   return Value::object(
       {{"level", name_of(r.level)},
        {"pools", list_of(r.pools)},
@@ -75,8 +119,7 @@ Value to_value(const Report& r) {
        {"neighbours", list_of(r.neighbours)},
        {"floors", Value::object({{"soft_bytes", r.floors.soft_bytes}, {"hard_bytes", r.floors.hard_bytes},
                                  {"panic_bytes", r.floors.panic_bytes}})},
-       {"gauges", Value::object({{"available_bytes", r.reading.room_bytes}, {"free_bytes", r.reading.free_bytes},
-                                 {"large_block_bytes", blocks}, {"stall_percent", r.reading.stall_percent}})},
+       {"gauges", gauges_of(r)},
        {"process", Value::object({{"resident_bytes", r.process.resident_bytes},
                                   {"peak_bytes", r.process.peak_bytes},
                                   {"anonymous_bytes", r.process.anonymous_bytes},
@@ -94,7 +137,7 @@ std::string to_metrics(const Report& r) {
     counts.evicted_bytes += pool.counts.evicted_bytes;
     counts.refusals += pool.counts.refusals;
   }
-  std::string out;
+  std::string out = pool_samples(r.pools);
   out += sample("hearth_memory_available_bytes", "gauge", "What the machine could still give.",
                 static_cast<double>(r.reading.room_bytes));
   out += sample("hearth_memory_soft_floor_bytes", "gauge", "Below it nothing new begins.",
@@ -104,8 +147,14 @@ std::string to_metrics(const Report& r) {
   out += sample("hearth_memory_panic_floor_bytes", "gauge", "Below it the process ends.",
                 static_cast<double>(r.floors.panic_bytes));
   out += sample("hearth_memory_level", "gauge", "0 calm, 1 soft, 2 hard, 3 panic.", static_cast<double>(r.level));
-  out += sample("hearth_memory_stall_percent", "gauge", "Of the last 10 s every task waited for memory.",
-                r.reading.stall_percent);
+  if (r.reading.stall_percent >= 0) {
+    out += sample("hearth_memory_stall_percent", "gauge", "Of the last 10 s every task waited for memory.",
+                  r.reading.stall_percent);
+  }
+  if (r.host.swap_free_bytes && r.host.swap_total_bytes) {
+    out += sample("hearth_memory_swap_used_bytes", "gauge", "Swap in use on the machine.",
+                  static_cast<double>(*r.host.swap_total_bytes - *r.host.swap_free_bytes));
+  }
   out += sample("hearth_memory_evictions_total", "counter", "Models, parts and caches that left for room.",
                 static_cast<double>(counts.evictions));
   out += sample("hearth_memory_evicted_bytes_total", "counter", "Bytes they gave back.",

@@ -1,6 +1,7 @@
 // Report: the memory of this process and its machine at one moment, for GET /memory, /metrics and `hearth top`. Plain
 // data.
 #pragma once
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -27,6 +28,8 @@ struct Report {
   Level level = Level::kCalm;
   Floors floors;
   Reading reading;
+  machine::HostMemory host;                            // what the reading was made from, a moment later
+  std::optional<machine::SwapAndCompaction> swapping;  // counters since the machine began
   std::vector<Journal::Entry> events;  // levels, and requests that were ended
   uint64_t aborts = 0;
   machine::ProcessMemory process;

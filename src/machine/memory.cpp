@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <limits>
 #include <sstream>
 #include <string>
+#include <vector>
+
+#include "machine/cgroup.h"
 
 namespace hearth::machine {
 namespace {
@@ -48,35 +50,58 @@ std::optional<int64_t> cache_of(const Root& root, const std::string& path, std::
   return bytes;
 }
 
-// The path of this process in the version 2 hierarchy ("0::/user.slice/..."), or "".
-std::string cgroup_path(const Root& root) {
-  const std::optional<std::string> text = root.text("/proc/self/cgroup");
-  if (!text) return "";
-  for (const std::string& line : lines_of(*text)) {
-    if (line.starts_with("0::")) return line.substr(3) == "/" ? "" : line.substr(3);
+// Where one version of cgroups keeps its numbers.
+struct Hierarchy {
+  std::string base;
+  std::vector<std::string> limits;  // the lowest binds
+  std::string used, cache_prefix;
+};
+
+// The path of this process in version 1's memory hierarchy ("4:memory:/box"), or "".
+std::string version_one_path(const Root& root) {
+  for (const std::string& line : lines_of(root.text("/proc/self/cgroup").value_or(""))) {
+    const size_t first = line.find(':'), second = line.find(':', first + 1);
+    if (second == line.npos) continue;
+    const std::string controllers = "," + line.substr(first + 1, second - first - 1) + ",";
+    if (controllers.find(",memory,") == controllers.npos) continue;
+    return line.substr(second + 1) == "/" ? "" : line.substr(second + 1);
   }
   return "";
 }
 
-// Limits of enclosing groups bind too: the smallest one counts.
-void read_cgroup(const Root& root, HostMemory& memory) {
-  const std::string base = "/sys/fs/cgroup";
-  int64_t smallest = std::numeric_limits<int64_t>::max();
-  for (std::string path = cgroup_path(root);; path.resize(path.rfind('/'))) {
-    const std::optional<int64_t> limit = cgroup_number(root, base + path + "/memory.max");
-    if (limit && *limit < smallest) {
-      smallest = *limit;
-      memory.cgroup_limit_bytes = limit;
-      memory.cgroup_used_bytes = cgroup_number(root, base + path + "/memory.current");
-      memory.cgroup_cache_bytes = cache_of(root, base + path + "/memory.stat", "");
+// Limits of enclosing groups bind too: the smallest is the limit, and the fullest says how much room there is, which
+// need not be the same one.
+void read_cgroup(const Root& root, const Hierarchy& files, std::string path, HostMemory& memory) {
+  for (;; path.resize(path.rfind('/'))) {
+    const std::string group = files.base + path + "/";
+    std::optional<int64_t> limit;
+    for (const std::string& name : files.limits) {
+      const std::optional<int64_t> one = cgroup_number(root, group + name);
+      if (one) limit = std::min(limit.value_or(*one), *one);
     }
-    if (path.empty() || path.rfind('/') == path.npos) break;
+    if (limit) {
+      const std::optional<int64_t> used = cgroup_number(root, group + files.used);
+      const std::optional<int64_t> cache = cache_of(root, group + "memory.stat", files.cache_prefix);
+      if (!memory.cgroup_limit_bytes || *limit < *memory.cgroup_limit_bytes) {
+        memory.cgroup_limit_bytes = limit;
+        memory.cgroup_used_bytes = used;
+        memory.cgroup_cache_bytes = cache;
+      }
+      if (used) {
+        const int64_t held = std::max<int64_t>(*used - cache.value_or(0), 0);
+        const int64_t room = std::max<int64_t>(*limit - held, 0);
+        memory.cgroup_room_bytes = std::min(memory.cgroup_room_bytes.value_or(room), room);
+      }
+    }
+    if (path.empty() || path.rfind('/') == path.npos) return;
   }
+}
+
+void read_cgroups(const Root& root, HostMemory& memory) {
+  read_cgroup(root, {"/sys/fs/cgroup", {"memory.max", "memory.high"}, "memory.current", ""}, cgroup_path(root), memory);
   if (memory.cgroup_limit_bytes) return;
-  memory.cgroup_limit_bytes = cgroup_number(root, base + "/memory/memory.limit_in_bytes");
-  if (!memory.cgroup_limit_bytes) return;
-  memory.cgroup_used_bytes = cgroup_number(root, base + "/memory/memory.usage_in_bytes");
-  memory.cgroup_cache_bytes = cache_of(root, base + "/memory/memory.stat", "total_");
+  read_cgroup(root, {"/sys/fs/cgroup/memory", {"memory.limit_in_bytes"}, "memory.usage_in_bytes", "total_"},
+              version_one_path(root), memory);
 }
 
 // "some avg10=0.00 avg60=0.00 avg300=0.00 total=0"
@@ -122,7 +147,7 @@ HostMemory read_host_memory(const Root& root) {
     memory.free_huge_pages = number_field(*text, "HugePages_Free");
     memory.huge_page_bytes = kib_field(*text, "Hugepagesize");
   }
-  read_cgroup(root, memory);
+  read_cgroups(root, memory);
   return memory;
 }
 
@@ -131,10 +156,7 @@ std::optional<int64_t> room_bytes(const HostMemory& memory, bool has_integrated_
   if (has_integrated_gpu && memory.huge_pages.value_or(0) > 0 && memory.huge_page_bytes) {
     room = memory.free_huge_pages.value_or(0) * *memory.huge_page_bytes;
   }
-  if (room && memory.cgroup_limit_bytes && memory.cgroup_used_bytes) {
-    const int64_t held = std::max<int64_t>(*memory.cgroup_used_bytes - memory.cgroup_cache_bytes.value_or(0), 0);
-    room = std::min(*room, std::max<int64_t>(*memory.cgroup_limit_bytes - held, 0));
-  }
+  if (room && memory.cgroup_room_bytes) room = std::min(*room, *memory.cgroup_room_bytes);
   return room;
 }
 

@@ -17,9 +17,10 @@ struct HostMemory {
   std::optional<int64_t> shmem_bytes;         // Shmem: tmpfs, /dev/shm
   std::optional<int64_t> swap_total_bytes, swap_free_bytes;
   std::optional<int64_t> huge_pages, free_huge_pages, huge_page_bytes;
-  std::optional<int64_t> cgroup_limit_bytes;  // smallest memory.max of this process's cgroups; nothing when unlimited
+  std::optional<int64_t> cgroup_limit_bytes;  // smallest memory.max or .high of its cgroups; nothing when unlimited
   std::optional<int64_t> cgroup_used_bytes;   // memory.current of that cgroup
   std::optional<int64_t> cgroup_cache_bytes;  // of it, page cache of files, which goes when room is needed
+  std::optional<int64_t> cgroup_room_bytes;   // what the fullest of its cgroups leaves, such cache counted as room
 };
 
 /// Reads /proc/meminfo and /sys/fs/cgroup (version 2, then 1).

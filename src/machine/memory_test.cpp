@@ -43,6 +43,39 @@ TEST_F(RecordedMemory, SmallestEnclosingLimitCounts) {
   EXPECT_EQ(room_bytes(read(), false), 4600);
 }
 
+// A wide group that others fill leaves less than a narrow one of our own.
+TEST_F(RecordedMemory, TheFullestGroupSaysHowMuchRoomThereIs) {
+  put("/proc/meminfo", "MemTotal: 900 kB\nMemAvailable: 800 kB\n");
+  put("/proc/self/cgroup", "0::/box/task\n");
+  put("/sys/fs/cgroup/box/memory.max", "20000\n");
+  put("/sys/fs/cgroup/box/memory.current", "19500\n");
+  put("/sys/fs/cgroup/box/task/memory.max", "8000\n");
+  put("/sys/fs/cgroup/box/task/memory.current", "1000\n");
+  EXPECT_EQ(read().cgroup_limit_bytes, 8000);
+  EXPECT_EQ(room_bytes(read(), false), 500);
+}
+
+TEST_F(RecordedMemory, TheLimitAboveWhichTheKernelSlowsAGroupBindsToo) {
+  put("/proc/meminfo", "MemTotal: 900 kB\nMemAvailable: 800 kB\n");
+  put("/proc/self/cgroup", "0::/box\n");
+  put("/sys/fs/cgroup/box/memory.max", "9000\n");
+  put("/sys/fs/cgroup/box/memory.high", "6000\n");
+  put("/sys/fs/cgroup/box/memory.current", "2000\n");
+  EXPECT_EQ(read().cgroup_limit_bytes, 6000);
+  EXPECT_EQ(room_bytes(read(), false), 4000);
+}
+
+TEST_F(RecordedMemory, VersionOneOfAServiceIsReadAtItsOwnPath) {
+  put("/proc/meminfo", "MemTotal: 900 kB\nMemAvailable: 800 kB\n");
+  put("/proc/self/cgroup", "5:cpu,cpuacct:/other\n4:memory:/system.slice/hearth\n1:name=systemd:/x\n");
+  put("/sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n");
+  put("/sys/fs/cgroup/memory/system.slice/hearth/memory.limit_in_bytes", "7000\n");
+  put("/sys/fs/cgroup/memory/system.slice/hearth/memory.usage_in_bytes", "3000\n");
+  put("/sys/fs/cgroup/memory/system.slice/hearth/memory.stat", "total_inactive_file 900\ntotal_active_file 100\n");
+  EXPECT_EQ(read().cgroup_limit_bytes, 7000);
+  EXPECT_EQ(room_bytes(read(), false), 5000);
+}
+
 TEST_F(RecordedMemory, VersionOneAndUnlimitedMarker) {
   put("/sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n");
   EXPECT_FALSE(read().cgroup_limit_bytes);

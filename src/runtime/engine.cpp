@@ -13,6 +13,7 @@
 #include "core/base/nearest.h"
 #include "core/base/units.h"
 #include "runtime/prepare.h"
+#include "runtime/state/elastic_state.h"
 
 namespace hearth {
 namespace {
@@ -34,6 +35,8 @@ struct Engine::Slot {
   std::condition_variable arrived;
   std::deque<Job> jobs;
   std::unordered_set<std::string> cancelled_early;  // cancelled before the worker had them
+  std::string advised_id;                           // the request whose refusal is being explained; empty: none
+  std::stop_source advice{std::nostopstate};        // ends that
   std::shared_ptr<LoadedModel> model;
   std::unique_ptr<ModelWorker> worker;   // made after, destroyed before `model`
   int64_t leaving_bytes = 0;             // of a model that is unloaded but has not given everything back yet
@@ -44,11 +47,14 @@ struct Engine::Slot {
   bool is_stopping = false;
   bool refuses_late = false;             // the grace of a shutdown is over
   std::thread thread;
+
+  /// What the loaded model holds now; `mutex` held.
+  int64_t held_bytes() const { return model->held_bytes() - (worker ? worker->away_bytes() : 0); }
 };
 
 Engine::Engine(EngineOptions options, governor::LeasedAllocator& memory)
-    : options_(std::move(options)), memory_(memory), executor_(options_.device, options_.caps, options_.threads),
-      own_evictor_(memory.budget()) {
+    : options_(std::move(options)), memory_(memory),
+      executor_(options_.device, options_.caps, options_.threads, options_.maps_files), own_evictor_(memory.budget()) {
   own_evictor_.add(*this);
   for (const ModelSpec& spec : options_.models) {
     slots_.push_back(std::make_unique<Slot>());
@@ -159,6 +165,7 @@ void Engine::cancel(const std::string& id) {
       return;
     }
     if (slot->preparing > 0) slot->cancelled_early.insert(id);
+    if (!id.empty() && slot->advised_id == id) slot->advice.request_stop();
     if (slot->worker) slot->worker->cancel(id);
   }
 }
@@ -236,7 +243,7 @@ Result<PreparedRequest> Engine::prepare(const Slot& slot, LoadedModel& model, co
   return out;
 }
 
-std::shared_ptr<LoadedModel> Engine::ensure_loaded(Slot& slot, const std::string& request_id) {
+std::shared_ptr<LoadedModel> Engine::ensure_loaded(Slot& slot, const std::string& request_id) try {
   {
     std::shared_ptr<LoadedModel> model;  // these go after the lock, as in unload_if_idle
     std::unique_ptr<ModelWorker> worker;
@@ -256,8 +263,43 @@ std::shared_ptr<LoadedModel> Engine::ensure_loaded(Slot& slot, const std::string
   std::shared_ptr<LoadedModel> model = load(slot, request_id);
   std::lock_guard lock(slot.mutex);
   slot.model = model;
-  slot.worker = std::make_unique<ModelWorker>(*model, stats_);
+  slot.worker = std::make_unique<ModelWorker>(*model, stats_, worker_memory(slot, *model));
   return model;
+} catch (const Error& e) {  // every lock is open again
+  if (e.code() == Code::kNoMemory && options_.advise) throw advised(slot, e, request_id);
+  throw;
+}
+
+Error Engine::advised(Slot& slot, const Error& refusal, const std::string& request_id) {
+  std::stop_source ends;
+  const std::stop_callback at_shutdown(loads_.get_token(), [&] { ends.request_stop(); });
+  {
+    std::lock_guard lock(slot.mutex);
+    if (slot.cancelled_early.count(request_id)) return refusal;
+    if (!request_id.empty()) {  // a preload may ask at the same time: nobody cancels that one alone
+      slot.advised_id = request_id;
+      slot.advice = ends;
+    }
+  }
+  Error told = options_.advise(refusal, slot.spec.load, ends.get_token());
+  if (request_id.empty()) return told;
+  std::lock_guard lock(slot.mutex);
+  slot.advised_id.clear();
+  return told;
+}
+
+WorkerMemory Engine::worker_memory(const Slot& slot, LoadedModel& model) {
+  if (!ElasticState::can_shrink(model.state(), memory_.device())) return {};
+  return {.backing = std::make_unique<ElasticState>(memory_, model.state()),
+          .make_room = [this, name = slot.spec.load.name](int64_t bytes) {
+            return evictor_->make_room(bytes, name, name + " needs its pages again");
+          },
+          .refused = [this](const Error& refusal) { memory_.budget().journal().refused(refusal); }};
+}
+
+ModelMemory Engine::model_memory() const {
+  if (!options_.host_memory) return memory_;
+  return {memory_, *options_.host_memory, options_.is_one_pool};
 }
 
 std::shared_ptr<LoadedModel> Engine::load(Slot& slot, const std::string& request_id) try {
@@ -266,9 +308,10 @@ std::shared_ptr<LoadedModel> Engine::load(Slot& slot, const std::string& request
   log::info("loading {} from {}{}", options.name, options.path, for_request(request_id));
   const double start = steady_s();
   std::shared_ptr<LoadedModel> model = LoadedModel::load(
-      options, executor_, memory_,
+      options, executor_, model_memory(),
       [&](int64_t bytes) { return evictor_->make_room(bytes, options.name, options.name + " needs room"); },
       LoadReport(options.name), loads_.get_token());
+  ::malloc_trim(0);  // what reading its metadata left behind
   {
     std::lock_guard lock(slot.mutex);
     slot.reload_s = steady_s() - start;
@@ -279,7 +322,6 @@ std::shared_ptr<LoadedModel> Engine::load(Slot& slot, const std::string& request
             format_bytes(sizes.arena_bytes), model->context(), for_request(request_id));
   return model;
 } catch (const Error& e) {
-  if (e.code() == Code::kNoMemory && options_.advise) throw options_.advise(e, slot.spec.load);
   if (e.code() != Code::kCancelled) throw;
   log::info("loading {}: given up", slot.spec.load.name);
   throw Error(Code::kCancelled, kStopping);  // what a client is to hear
@@ -290,10 +332,12 @@ std::vector<governor::Resident> Engine::residents() const {
   for (const auto& slot : slots_) {
     std::lock_guard lock(slot->mutex);
     if (!slot->worker || !slot->model) continue;
-    out.push_back({.name = slot->spec.load.name, .bytes = slot->model->sizes().total_bytes(),
+    const Scheduler::Spare spare = slot->worker->spare();
+    out.push_back({.name = slot->spec.load.name, .bytes = slot->held_bytes(),
                    .idle_s = steady_s() - slot->worker->last_used_s(), .reload_s = slot->reload_s,
                    .waiting = static_cast<int64_t>(slot->jobs.size()) + slot->preparing,
-                   .is_busy = !slot->worker->is_idle(), .is_pinned = slot->keep_alive_s < 0});
+                   .is_busy = !slot->worker->is_idle(), .is_pinned = slot->keep_alive_s < 0,
+                   .unused_bytes = spare.unused_bytes, .cached_bytes = spare.cached_bytes});
   }
   return out;
 }
@@ -306,8 +350,8 @@ Engine::Slot* Engine::largest_running(int64_t& bytes) const {
     std::lock_guard lock(slot->mutex);
     const int64_t running = slot->worker ? slot->worker->load() : 0;
     if (running == 0) continue;
-    const ModelSizes& sizes = slot->model->sizes();
-    const int64_t held = running == 1 ? sizes.total_bytes() : sizes.state_bytes / running;
+    const int64_t state = slot->model->sizes().state_bytes - slot->worker->away_bytes();
+    const int64_t held = running == 1 ? slot->held_bytes() : state / running;
     if (held <= bytes) continue;
     bytes = held;
     largest = slot.get();
@@ -332,16 +376,17 @@ bool Engine::abort_largest(const Error& why) {
 bool Engine::unload_if_idle(Slot& slot) {
   std::shared_ptr<LoadedModel> model;
   std::unique_ptr<ModelWorker> worker;
+  int64_t bytes = 0;
   {
     std::lock_guard lock(slot.mutex);
     bool is_idle = slot.worker && slot.worker->is_idle() && slot.jobs.empty() && slot.preparing == 0;
     if (!is_idle) return false;
+    bytes = slot.held_bytes();
     worker = std::move(slot.worker);
     model = std::move(slot.model);
-    slot.leaving_bytes += model->sizes().total_bytes();
+    slot.leaving_bytes += bytes;
   }
   // They go outside the lock: the worker may still be telling its last client, whose end may call the engine.
-  const int64_t bytes = model->sizes().total_bytes();
   worker.reset();
   model.reset();
   ::malloc_trim(0);  // a vocabulary is hundreds of thousands of small pieces
@@ -361,6 +406,25 @@ bool Engine::wait_for_leaving() {
     slot->left.wait(lock, [&] { return slot->leaving_bytes == 0; });
   }
   return did_wait;
+}
+
+int64_t Engine::shrink(int64_t bytes, bool with_cached, const std::string& but) {
+  int64_t all = 0;
+  for (const auto& slot : slots_) {
+    int64_t given = 0;
+    {
+      std::lock_guard lock(slot->mutex);
+      if (!slot->worker || slot->spec.load.name == but || all >= bytes) continue;
+      given = slot->worker->shrink(bytes - all, with_cached);
+    }
+    if (given == 0) continue;
+    all += given;
+    const std::string who = "spare pages of " + slot->spec.load.name;
+    log::info("{} left memory: {}", who, format_bytes(given));
+    memory_.budget().journal().add(governor::Journal::Kind::kEviction, who, given,
+                                   with_cached ? "unused ones, and beginnings kept for reuse" : "unused");
+  }
+  return all;
 }
 
 bool Engine::unload(const std::string& name) {
@@ -430,7 +494,7 @@ std::vector<ModelSummary> Engine::models() const {
       summary.is_loaded = true;
       summary.architecture = slot->model->architecture();
       summary.context_tokens = slot->model->context();
-      summary.resident_bytes += slot->model->sizes().total_bytes();
+      summary.resident_bytes += slot->held_bytes();
     }
     out.push_back(std::move(summary));
   }

@@ -28,12 +28,18 @@ struct EngineOptions {
   Device device;                  // where models run
   Caps caps;
   int threads = 1;                // CPU threads, the owner included
+  bool maps_files = false;        // weights are read through the page cache, which keeps them
   int64_t max_queue = 64;         // requests that wait, over all models, beside those a model answers at once
   std::string default_model;      // for requests that name none; empty: the only one there is
   std::vector<ModelSpec> models;
+  /// Beside a GPU: where tokenizers and what is read from disk are leased, and whether that is the GPU's pool too. It
+  /// outlives the engine. Null on the CPU, where one allocator serves all.
+  governor::LeasedAllocator* host_memory = nullptr;
+  bool is_one_pool = true;
   std::function<Result<void>()> admit{};  // asked before a request begins; its refusal is the request's; empty: always
-  /// Says of a load's refusal what smaller choice would fit; empty: nobody does.
-  std::function<Error(const Error& refusal, const LoadOptions& options)> advise{};
+  /// Says of a load's refusal what smaller choice would fit; empty: nobody does. Other models load meanwhile. It ends
+  /// soon after `stop`, when nobody waits for the answer any more.
+  std::function<Error(const Error& refusal, const LoadOptions& options, const std::stop_token& stop)> advise{};
 };
 
 class Engine final : public LanguageService, public governor::Resider {
@@ -66,6 +72,7 @@ class Engine final : public LanguageService, public governor::Resider {
   std::vector<governor::Resident> residents() const override;
   bool evict(const std::string& name) override { return unload(name); }
   bool wait_for_leaving() override;
+  int64_t shrink(int64_t bytes, bool with_cached, const std::string& but = {}) override;
   /// What would come back sooner or later if the request that holds most were ended; 0 when none runs.
   int64_t largest_request_bytes() const;
   /// Ends that request with `why`, at the next step; false when none runs.
@@ -85,6 +92,9 @@ class Engine final : public LanguageService, public governor::Resider {
   void serve(Slot& slot, Job job);
   std::shared_ptr<LoadedModel> ensure_loaded(Slot& slot, const std::string& request_id);
   std::shared_ptr<LoadedModel> load(Slot& slot, const std::string& request_id);  // load_mutex_ held
+  Error advised(Slot& slot, const Error& refusal, const std::string& request_id);
+  ModelMemory model_memory() const;
+  WorkerMemory worker_memory(const Slot& slot, LoadedModel& model);
   bool unload_if_idle(Slot& slot);
   Slot* largest_running(int64_t& bytes) const;
   const ModelFacts& describe(const Slot& slot) const;

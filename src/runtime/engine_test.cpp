@@ -46,7 +46,7 @@ class EngineTest : public ::testing::Test {
   }
   int64_t bytes_of(const char* architecture) {
     auto model = LoadedModel::load(files_.options(architecture), files_.executor, files_.memory);
-    return model->sizes().total_bytes();
+    return model->held_bytes();
   }
   // Submits and waits; the client says what came.
   std::unique_ptr<Client> run(GenerateRequest request) {
@@ -175,25 +175,6 @@ TEST_F(EngineTest, ABusyModelStaysAndTheOtherIsRefusedWithNumbers) {
   EXPECT_NE(other.error->message().find("llama"), std::string::npos) << other.error->message();
   ASSERT_FALSE(running.error);
   EXPECT_EQ(running.usage->completion_tokens, 8);
-}
-
-TEST_F(EngineTest, ARefusalGoesThroughTheAdvisor) {
-  const int64_t llama = bytes_of("llama");
-  EngineOptions advised = options();
-  std::string asked_about;
-  advised.advise = [&](const Error& refusal, const LoadOptions& load) {
-    asked_about = load.name;
-    return governor::with_choices(refusal, {{Value::object({{"context", 16}}), "a context of 16"}});
-  };
-  start(std::move(advised), llama - 1024);
-  const Error refused = refusal(ask("llama", "hello"));
-  EXPECT_EQ(refused.code(), Code::kNoMemory);
-  EXPECT_EQ(asked_about, "llama");
-  ASSERT_TRUE(refused.details());
-  EXPECT_EQ(refused.details()->at("needed_bytes").as_int(), llama);
-  EXPECT_EQ(refused.details()->at("budget_bytes").as_int(), llama - 1024);
-  EXPECT_EQ(refused.details()->at("would_fit").as_list()[0].at("context").as_int(), 16);
-  EXPECT_NE(refused.message().find("What would fit: a context of 16"), std::string::npos) << refused.message();
 }
 
 TEST_F(EngineTest, WhileMemoryIsShortNothingBegins) {

@@ -1,9 +1,12 @@
 // GET /plan over a real server: answers, refusals in the server's form, and no waiting for others meanwhile.
 #include "server/plan_routes.h"
 
+#include <algorithm>
 #include <atomic>
 #include <condition_variable>
+#include <future>
 #include <mutex>
+#include <thread>
 
 #include <gtest/gtest.h>
 
@@ -23,7 +26,7 @@ class PlanRoutesTest : public testing::Test {
  protected:
   void SetUp() override {
     log::set_level(log::Level::kOff);
-    planner::Desk desk{.machine = [this](const std::string& name, bool) { return machine(name); },
+    planner::Desk desk{.machines = [this](const std::string& name) { return machines(name); },
                        .room = [](bool) { return std::optional(planner::Room{20 * GiB, 0}); }};
     ServerOptions options;
     options.port = 0;
@@ -35,14 +38,14 @@ class PlanRoutesTest : public testing::Test {
     log::set_level(log::Level::kInfo);
   }
 
-  Result<planner::Machine> machine(const std::string& name) {
+  Result<planner::Machines> machines(const std::string& name) {
     std::unique_lock lock(mutex_);
     if (name == "slow") {
       is_waiting_ = true;
       changed_.notify_all();
       changed_.wait(lock, [&] { return may_go_on_; });
     }
-    return planner::Catalogue::built_in().machine(name == "this" || name == "slow" ? "gb10" : name);
+    return planner::Catalogue::built_in().machines(name == "this" || name == "slow" ? "gb10" : name);
   }
   void let_go() {
     std::lock_guard lock(mutex_);
@@ -105,6 +108,77 @@ TEST_F(PlanRoutesTest, NobodyWaitsForAPlan) {
   for (int i = 0; i < 8; ++i) EXPECT_NE(get("/health").find("ok"), std::string::npos) << "the plan is still being made";
   let_go();
   EXPECT_EQ(body_of(slow.read_response()).at("machine").as_string(), "gb10");
+}
+
+// A client that a test can let hang up.
+class Client final : public http::ResponseWriter {
+ public:
+  void respond(http::HttpResponse response) override { answer.set_value(std::move(response)); }
+  void start_stream(http::HttpResponse) override {}
+  void write(std::string) override {}
+  void finish() override {}
+  size_t unsent_bytes() const override { return 0; }
+  bool is_aborted() const override { return has_gone_; }
+  void on_abort(std::function<void(http::AbortReason)> callback) override { at_end_ = std::move(callback); }
+  void on_silence(std::function<void()>) override {}
+  void post(std::function<void()>) override {}
+  void hang_up() {
+    has_gone_ = true;
+    at_end_(http::AbortReason::kHungUp);
+  }
+  std::promise<http::HttpResponse> answer;
+
+ private:
+  std::atomic<bool> has_gone_{false};
+  std::function<void(http::AbortReason)> at_end_;
+};
+
+TEST(PlanRoutes, FewWaitAndOthersAreToldToComeAgain) {
+  std::promise<void> let_go;
+  const std::shared_future<void> go_on = let_go.get_future().share();
+  std::atomic<int> begun{0};
+  PlanRoutes plans({.machines = [&](const std::string& name) {
+    ++begun;
+    go_on.wait();
+    return planner::Catalogue::built_in().machines(name);
+  }});
+  const http::Route route = plans.routes().front();
+  http::HttpRequest request;
+  request.query = "model=sd1.5&machine=gb10";
+  auto ask = [&] {
+    auto client = std::make_shared<Client>();
+    route.handler(request, client);
+    return client;
+  };
+  std::vector<std::shared_ptr<Client>> clients;
+  for (int i = 0; i < PlanRoutes::kMost; ++i) clients.push_back(ask());
+  const http::HttpResponse refused = ask()->answer.get_future().get();
+  EXPECT_EQ(refused.status, 503);
+  EXPECT_TRUE(std::any_of(refused.headers.begin(), refused.headers.end(),
+                          [](const auto& header) { return header.first == "Retry-After"; }));
+  clients.back()->hang_up();  // it makes room, and is not made
+  clients.back() = ask();
+  let_go.set_value();
+  for (const auto& client : clients) EXPECT_EQ(client->answer.get_future().get().status, 200);
+  EXPECT_EQ(begun, PlanRoutes::kMost);
+  plans.stop();
+  EXPECT_EQ(ask()->answer.get_future().get().status, 503);
+}
+
+TEST_F(PlanRoutesTest, AStopEndsThePlanUnderWay) {
+  RawClient slow(server_->port());
+  slow.send("GET /plan?model=qwen3-0.6b&quant=q8_0&machine=slow HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return is_waiting_; });
+  }
+  std::thread stopping([&] { server_->stop(10); });
+  while (RawClient(server_->port()).is_connected()) std::this_thread::yield();
+  let_go();
+  const std::string answer = slow.read_response();
+  EXPECT_TRUE(answer.starts_with("HTTP/1.1 503")) << answer;
+  EXPECT_NE(answer.find("the server is stopping"), std::string::npos) << answer;
+  stopping.join();
 }
 
 TEST(PlanRoutes, AreNotThereWithoutADesk) {

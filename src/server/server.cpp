@@ -81,6 +81,7 @@ int Server::port() const { return parts_->http->port(); }
 int Server::open_connections() const { return parts_->http->open_connections(); }
 
 void Server::stop(double grace_s) {
+  if (parts_->plans) parts_->plans->stop();
   parts_->http->stop(grace_s);
   if (parts_->pictures) parts_->pictures->stop();
 }

@@ -42,6 +42,8 @@ class Studio {
                 const Value& extra_data, JobEvents& events, const std::atomic<bool>& stop);
   /// POST /free: idle models, and what the cache keeps of nodes.
   void release(bool models, bool cache);
+  /// What the cache keeps of nodes.
+  int64_t cached_bytes() const { return cache_.held_bytes(); }
 
  private:
   diffuse::PictureEngine& engine_;

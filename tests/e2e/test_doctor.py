@@ -1,8 +1,12 @@
 """hearth doctor and hearth info on recorded machines: output and exit code as users get them."""
 import json
+import os
+import shutil
 import subprocess
 
-from hearth_process import ROOT, run
+import pytest
+
+from hearth_process import ROOT, program, run
 
 GB10 = ROOT / "tests" / "machines" / "gb10"
 
@@ -28,6 +32,58 @@ def test_a_fix_script_is_written_and_is_a_shell_script(tmp_path):
     assert done.returncode == 2
     assert subprocess.run(["sh", "-n", tmp_path / "fix.sh"]).returncode == 0
     assert "# failure (row 25, room)" in (tmp_path / "fix.sh").read_text()
+
+
+def test_the_small_program_says_of_a_machine_what_the_large_one_says(tmp_path):
+    words = ("--machine", GB10, "--needs", "110G", "--json")
+    small = subprocess.run([program().parent / "hearth-doctor", *words], capture_output=True, text=True, check=False)
+    large = run(tmp_path, "doctor", *words)
+    assert small.returncode == large.returncode == 2, small.stderr
+    assert json.loads(small.stdout) == json.loads(large.stdout)
+    known = subprocess.run([program().parent / "hearth-doctor", "--explain", "-"], capture_output=True, text=True,
+                           input="FATAL: kernel fmha_cutlassF_f16 is for sm80-sm100, but was built for sm121",
+                           check=False)
+    assert known.returncode == 0 and "CUDNN_ATTENTION" in known.stdout
+    assert "enable_mem_efficient_sdp" not in known.stdout
+
+
+@pytest.mark.skipif(not shutil.which("curl"), reason="the doctor asks servers with curl")
+def test_a_server_is_asked_for_a_token_only_when_tests_are_wanted(server, tmp_path):
+    def health(*words):
+        told = run(tmp_path, "doctor", "--only", "health", "--port", server.port, "--json", *words)
+        assert told.returncode == 0, told.stdout + told.stderr
+        return json.loads(told.stdout)["findings"][0]["evidence"]
+
+    assert [read["what"] for read in health()] == ["200"]
+    token, answer = health("--test")
+    assert token["where"].endswith("/v1/completions") and token["what"].startswith("a token of ")
+    assert answer["what"] == "200"
+
+
+STALLED_GB10 = """#!/bin/sh
+# A GB10 that is idle when it is asked first and then busy at a fraction of its clock.
+case "$*" in
+  *query-gpu=index*) ;;
+  *) exit 0 ;;
+esac
+if [ -e "$0.asked" ]; then echo "0, NVIDIA GB10, 12.1, [N/A], 630, 3003, 16.20, 48, 95, Enabled"
+else echo "0, NVIDIA GB10, 12.1, [N/A], 208, 3003, 4.31, 41, 0, Enabled"; fi
+touch "$0.asked"
+"""
+
+
+@pytest.mark.skipif(not shutil.which("curl"), reason="the doctor asks servers with curl")
+@pytest.mark.parametrize("words, verdict, code", [((), "unknown", 0), (("--test",), "failure", 2)])
+def test_a_question_shows_what_the_gpu_does_under_load(server, tmp_path, monkeypatch, words, verdict, code):
+    tool = tmp_path / "tools" / "nvidia-smi"
+    tool.parent.mkdir()
+    tool.write_text(STALLED_GB10)
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tool.parent}:{os.environ['PATH']}")
+    told = run(tmp_path, "doctor", "--only", "low-power", "--port", server.port, "--json", *words)
+    found = json.loads(told.stdout)["findings"][0]
+    assert (found["verdict"], told.returncode) == (verdict, code), told.stdout
+    assert verdict == "unknown" or "630 MHz" in found["evidence"][0]["what"]
 
 
 def test_a_recording_of_this_machine_can_be_examined(tmp_path):

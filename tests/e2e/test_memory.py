@@ -20,6 +20,18 @@ def test_peak_memory_of_a_2048_token_prompt(tmp_path):
         assert peak >= held["weights"]
 
 
+def test_what_a_loaded_model_holds_is_leased_its_tokenizer_too(tmp_path):
+    config = "".join(profile(name, model_file(name), "context = 256") for name in ("smollm2", "gemma3"))
+    with Hearth(tmp_path, config) as server:
+        idle = server.memory_bytes("RssAnon")
+        for name in ("smollm2", "gemma3"):
+            assert server.post(COMPLETIONS, model=name, prompt="word " * 100, max_tokens=4)[0] == 200
+        leases = {name.split('"')[3]: value for name, value in server.leases().items()}
+        assert leases["tokenizer smollm2"] > 2 * MIB and leases["tokenizer gemma3"] > 8 * MIB
+        held = server.memory_bytes("RssAnon") - idle
+        assert abs(held - sum(leases.values())) < 16 * MIB, f"{held / MIB:.0f} MiB are held for {leases}"
+
+
 def test_loading_and_unloading_again_and_again_does_not_grow(tmp_path):
     config = profile("smollm2", model_file("smollm2")) + profile("gemma3", model_file("gemma3"))
     limits = '[llm]\ncontext = 256\n[memory]\nbudget = "320MiB"\n'

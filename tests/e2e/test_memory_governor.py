@@ -60,6 +60,10 @@ def test_below_the_soft_floor_nothing_begins_and_idle_models_leave(tmp_path, mac
         chat = {"model": "smollm2", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 4}
         server.client().chat.completions.create(**chat)
         assert server.is_loaded("smollm2") and level(server) == "calm"
+        gauges = memory(server)["gauges"]
+        assert gauges["available_bytes"] == 16 * GIB
+        unknown = ("stall_percent", "large_block_bytes", "swap_total_bytes", "pages_swapped_out", "cgroup_room_bytes")
+        assert all(gauges[name] is None for name in unknown), "this machine's kernel does not say"
         machine.set_available(3)
         assert until(lambda: level(server) == "soft")
         assert until(lambda: not server.is_loaded("smollm2"))
@@ -76,6 +80,41 @@ def test_below_the_soft_floor_nothing_begins_and_idle_models_leave(tmp_path, mac
         machine.set_available(16)
         assert until(lambda: level(server) == "calm")
         assert server.client().chat.completions.create(**chat).choices[0].finish_reason
+
+
+def lease(server, holder):
+    return next((one["bytes"] for one in memory(server)["pools"][0]["leases"] if one["holder"] == holder), 0)
+
+
+def test_below_the_soft_floor_a_pinned_model_gives_the_pages_of_its_state_back(tmp_path, machine):
+    pinned = profile("smollm2", model_file("smollm2"), "context = 4096", "pin = true")
+    machine.set_available(4.6)  # a fall from far above looks grave: pinned models leave then
+    with Hearth(tmp_path / "server", pinned + FLOORS, env=machine.env) as server:
+        def say():
+            return server.post(COMPLETIONS, model="smollm2", prompt="word " * 300, max_tokens=4, temperature=0)[1]
+
+        said = say()
+        assert until(server.is_quiet)
+        whole, held = lease(server, "state smollm2"), server.memory_bytes("RssAnon")
+        resident = memory(server)["resident"][0]
+        assert whole > 150 * MIB and resident["cached_bytes"] > 5 * MIB
+        for gib in (4.3, 3.9):
+            machine.set_available(gib)
+            assert until(lambda: memory(server)["gauges"]["available_bytes"] < (gib + 0.01) * GIB)
+        assert until(lambda: lease(server, "state smollm2") < whole // 50)
+        report = memory(server)
+        given = whole - lease(server, "state smollm2")
+        assert server.is_loaded("smollm2") and given == resident["unused_bytes"] + resident["cached_bytes"]
+        assert abs(held - server.memory_bytes("RssAnon") - given) < 16 * MIB, "leases are what is held"
+        assert any(event["who"] == "spare pages of smollm2" for event in report["pools"][0]["events"])
+        machine.set_available(16)
+        assert until(lambda: level(server) == "calm")
+        again = say()
+        assert again["choices"] == said["choices"] and again["usage"]["prompt_tokens_details"]["cached_tokens"] == 0
+        assert until(server.is_quiet)
+        assert lease(server, "state smollm2") == whole
+        assert abs(server.memory_bytes("RssAnon") - held) < 16 * MIB
+        assert say()["usage"]["prompt_tokens_details"]["cached_tokens"] > 0, "beginnings are kept again"
 
 
 def test_below_the_hard_floor_running_work_ends_with_the_reason(tmp_path, machine):
@@ -124,6 +163,35 @@ def test_a_server_that_does_not_react_is_ended_by_the_watchdog(tmp_path, machine
     assert until(lambda: not pathlib.Path(f"/proc/{watchdog[0]}/fd/1").exists()), "it ends with the server"
 
 
+def takes_stall_triggers():
+    """Whether this kernel lets an ordinary program wait for stalls: windows of 2 s, without privilege."""
+    try:
+        file = os.open("/proc/pressure/memory", os.O_RDWR | os.O_NONBLOCK)
+    except OSError:
+        return False
+    try:
+        return os.write(file, b"full 100000 2000000\0") > 0
+    except OSError:
+        return False
+    finally:
+        os.close(file)
+
+
+@pytest.mark.skipif(not takes_stall_triggers(), reason="this kernel offers no triggers on memory pressure")
+def test_the_watchdog_is_woken_by_stalls_and_keeps_its_memory(tmp_path, machine):
+    with Hearth(tmp_path / "server", FLOORS, env=machine.env) as server:
+        pid = server.process.pid
+        children = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        own = next(child for child in children if "watchdog" in pathlib.Path(f"/proc/{child}/comm").read_text())
+        files = pathlib.Path(f"/proc/{own}/fd")
+        assert until(lambda: any(os.readlink(file) == "/proc/pressure/memory" for file in files.iterdir()))
+        assert int(pathlib.Path(f"/proc/{own}/oom_score_adj").read_text()) <= 0
+        status = pathlib.Path(f"/proc/{own}/status").read_text()
+        held = {line.split(":")[0]: int(line.split()[1]) for line in status.splitlines() if line.startswith("Vm")}
+        assert held["VmRSS"] < 4096, "kB"
+        assert held["VmLck"] > 0 or os.geteuid() != 0
+
+
 def test_beside_a_program_that_takes_memory_the_server_sheds_and_lives(tmp_path):
     """On the real machine: its floor is put where a program that takes a quarter of what is available crosses it."""
     text = pathlib.Path("/proc/meminfo").read_text()
@@ -131,12 +199,17 @@ def test_beside_a_program_that_takes_memory_the_server_sheds_and_lives(tmp_path)
     floors = f'[memory]\nsoft_floor = {available * 7 // 8}\nhard_floor = {available // 8}\npanic_floor = 0\n'
     hog = "import sys; kept = b'x' * int(sys.argv[1]); print('taken', flush=True); sys.stdin.readline()"
     with ComfyHearth(tmp_path / "server", chat_config() + floors) as server:
-        assert server.post(COMPLETIONS, {"model": "smollm2", "prompt": "x", "max_tokens": 1})[0] == 200
+        # What else runs on this machine may have taken a lot since the floor was set.
+        assert until(lambda: server.post(COMPLETIONS, {"model": "smollm2", "prompt": "x", "max_tokens": 1})[0] == 200)
         beside = subprocess.Popen(["python3", "-c", hog, str(available // 4)], stdin=subprocess.PIPE,
                                   stdout=subprocess.PIPE, text=True)
         try:
             assert beside.stdout.readline() == "taken\n"
             assert until(lambda: not server.is_loaded("smollm2")) and level(server) == "soft"
+            report, metrics = memory(server), server.metrics()
+            assert all(report["gauges"][name] is not None for name in ("swap_total_bytes", "pages_swapped_out"))
+            assert metrics['hearth_memory_pool_budget_bytes{pool="host"}'] == report["pools"][0]["budget_bytes"]
+            assert metrics["hearth_memory_swap_used_bytes"] >= 0
             assert server.post(COMPLETIONS, {"model": "smollm2", "prompt": "x", "max_tokens": 1})[0] == 503
         finally:
             beside.communicate("\n", timeout=20)

@@ -6,11 +6,14 @@
 
 namespace hearth::doctor {
 
+std::span<const Check> architecture_checks();
 std::span<const Check> driver_checks();
 std::span<const Check> toolchain_checks();
 std::span<const Check> python_checks();
+std::span<const Check> package_checks();
 std::span<const Check> container_checks();
 std::span<const Check> memory_checks();
+std::span<const Check> neighbour_checks();
 std::span<const Check> host_checks();
 std::span<const Check> power_checks();
 std::span<const Check> storage_checks();

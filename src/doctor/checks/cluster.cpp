@@ -41,52 +41,57 @@ std::string socket_of(const Half& half) {
   return f == half.device.npos ? half.device : half.device.substr(f);
 }
 
+// Halves of sockets that are in use: of which at least one half is up.
+std::vector<Half> used_halves(const std::vector<Half>& all) {
+  std::vector<Half> used;
+  std::ranges::copy_if(all, std::back_inserter(used), [&](const Half& half) {
+    return std::ranges::any_of(
+        all, [&](const Half& other) { return other.is_active && socket_of(other) == socket_of(half); });
+  });
+  return used;
+}
+
+// "" nothing is wrong.
+std::string trouble_of(const Half& half) {
+  if (!half.is_active || !half.has_address) return "only one half of a socket is used: 3 instead of 20 GB/s";
+  return half.mtu < 9000 ? "frames of 1500 bytes: slow, and too long messages get lost" : "";
+}
+
+void add_trouble(const Half& half, const std::string& trouble, Outcome& weak) {
+  if (!contains(weak.cause, trouble)) add_cause(weak, trouble);
+  weak.saw(std::string(kFolder) + "/" + half.device, half.network + (half.is_active ? " up" : " down") + ", MTU " +
+                                                         std::to_string(half.mtu) +
+                                                         (half.has_address ? "" : ", no address"));
+  if (half.network.empty()) return;
+  weak.by_hand("sudo ip link set " + half.network + " up mtu 9000",
+               "until the next boot; give it an address and keep both in /etc/netplan/40-cx7.yaml, then `sudo netplan "
+               "apply`");
+}
+
 Outcome link(const Context& context) {
   const std::vector<Half> all = halves(context);
   if (std::ranges::none_of(all, &Half::is_active)) return ok("no link between machines is up");
   Outcome weak = warning("");
-  auto complain = [&](const std::string& cause) {
-    if (!contains(weak.cause, cause)) weak.cause += (weak.cause.empty() ? "" : "; ") + cause;
-  };
-  std::string names;
-  for (const Half& half : all) {
-    const bool is_used = std::ranges::any_of(all, [&](const Half& other) {
-      return other.is_active && socket_of(other) == socket_of(half);
-    });
-    if (!is_used) continue;
-    names += (names.empty() ? "" : ",") + half.device;
-    const std::string what = half.network + (half.is_active ? " up" : " down") + ", MTU " + std::to_string(half.mtu) +
-                             (half.has_address ? "" : ", no address");
-    const bool is_good = half.is_active && half.has_address && half.mtu >= 9000;
-    if (!half.is_active || !half.has_address) complain("only one half of a socket is used: 3 instead of 20 GB/s");
-    if (half.is_active && half.mtu < 9000) complain("frames of 1500 bytes: slow, and too long messages get lost");
-    if (!is_good) weak.saw(std::string(kFolder) + "/" + half.device, what);
-    if (!is_good && !half.network.empty()) {
-      weak.by_hand("sudo ip link set " + half.network + " up mtu 9000",
-                   "until the next boot; give it an address and keep both in /etc/netplan/40-cx7.yaml, then `sudo "
-                   "netplan "
-                   "apply`");
-    }
+  std::vector<std::string> devices;
+  for (const Half& half : used_halves(all)) {
+    devices.push_back(half.device);
+    const std::string trouble = trouble_of(half);
+    if (!trouble.empty()) add_trouble(half, trouble, weak);
   }
+  const std::string names = joined(devices, ",");
   if (weak.evidence.empty()) return ok().saw(kFolder, names + " up with addresses and MTU 9000");
   return weak.by_hand("export NCCL_IB_HCA=" + names, "so that NCCL uses both halves");
 }
 
-std::optional<Variable> find_variable(const Context& context, const std::string& name) {
-  const auto at = std::ranges::find(context.variables(), name, &Variable::name);
-  return at == context.variables().end() ? std::nullopt : std::optional(*at);
-}
-
 Outcome gid_index(const Context& context) {
   if (context.variables().empty()) return unknown("/proc/self/environ could not be read");
-  const std::optional<Variable> pinned = find_variable(context, "NCCL_IB_GID_INDEX");
+  const std::optional<Variable> pinned = variable_named(context, "NCCL_IB_GID_INDEX");
   if (!pinned) {
     if (std::optional<Outcome> seen = seen_in_log(context, 52, Verdict::kWarning)) return *seen;
     return ok().saw("environment and units", "NCCL_IB_GID_INDEX is not set");
   }
   Outcome drifts = warning("the index of an address is pinned, and it changes with every address that comes or goes: "
-                           "ranks "
-                           "then hang without a word. An empty value is not unset: it means 0");
+                           "ranks then hang without a word. An empty value is not unset: it means 0");
   drifts.saw(pinned->where, "NCCL_IB_GID_INDEX=" + pinned->value);
   for (const Half& half : halves(context)) {
     const std::string path = std::string(kFolder) + "/" + half.device + "/ports/1/gid_attrs/types/" +
@@ -98,7 +103,7 @@ Outcome gid_index(const Context& context) {
 
 Outcome socket_name(const Context& context) {
   if (context.variables().empty()) return unknown("/proc/self/environ could not be read");
-  const std::optional<Variable> chosen = find_variable(context, "NCCL_SOCKET_IFNAME");
+  const std::optional<Variable> chosen = variable_named(context, "NCCL_SOCKET_IFNAME");
   if (!chosen) {
     // Any program may fail to reach a network; it is about ranks only where there is a link between machines.
     const bool has_link = std::ranges::any_of(halves(context), &Half::is_active);
@@ -120,15 +125,13 @@ Outcome socket_name(const Context& context) {
   }
   return warning("NCCL is told to meet on an interface that this machine does not have")
       .saw(chosen->where, "NCCL_SOCKET_IFNAME=" + chosen->value).saw("/sys/class/net", joined(names))
-      .by_hand("export NCCL_SOCKET_IFNAME=enP7s7", "the management network of a Spark; each machine needs ssh to the "
-                                                   "others "
-                                                   "without a password");
+      .by_hand("export NCCL_SOCKET_IFNAME=enP7s7",
+               "the management network of a Spark; each machine needs ssh to the others without a password");
 }
 
 constexpr Check kChecks[] = {
-    {51, "link", Topic::kCluster, "Both halves of the link between machines are used", "NCCL reaches 3 GB/s instead "
-                                                                                       "of 20",
-     link},
+    {51, "link", Topic::kCluster, "Both halves of the link between machines are used",
+     "NCCL reaches 3 GB/s instead of 20", link},
     {52, "gid-index", Topic::kCluster, "NCCL chooses the address index itself", "ranks hang; ibv_modify_qp error 61",
      gid_index},
     {53, "socket-name", Topic::kCluster, "NCCL meets on an interface that exists", "Network unreachable; mpirun hangs",

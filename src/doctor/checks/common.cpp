@@ -1,5 +1,7 @@
 #include "doctor/checks/common.h"
 
+#include <algorithm>
+
 #include "doctor/explain/catalogue.h"
 
 namespace hearth::doctor {
@@ -38,16 +40,31 @@ std::optional<Outcome> seen_in_log(const Context& context, int row, Verdict foun
   return outcome;
 }
 
+Outcome without_log() {
+  return unknown("no log to look at: the journal cannot be read; give one with --log FILE");
+}
+
 Outcome in_log(const Context& context, int row, Verdict found) {
-  if (!context.program_log()) {
-    return unknown("no log to look at: the journal cannot be read; give one with --log FILE");
-  }
+  if (!context.program_log()) return without_log();
   if (std::optional<Outcome> outcome = seen_in_log(context, row, found)) return *outcome;
   return ok().saw("log", "no such line in the given log and the services' journal");
 }
 
-std::string place_of(const Package& package) {
-  return package.name + " " + package.version + " in " + package.folder;
+std::optional<Variable> variable_named(const Context& context, std::string_view name) {
+  const auto at = std::ranges::find(context.variables(), name, &Variable::name);
+  return at == context.variables().end() ? std::nullopt : std::optional(*at);
+}
+
+bool saw_packages(const Context& context, Outcome& outcome, const std::function<bool(const Package&)>& is_wanted) {
+  const size_t before = outcome.evidence.size();
+  for (const Package& package : context.packages()) {
+    if (is_wanted(package)) outcome.saw(package.folder, package.name + " " + package.version);
+  }
+  return outcome.evidence.size() > before;
+}
+
+void add_cause(Outcome& outcome, const std::string& cause) {
+  outcome.cause += (outcome.cause.empty() ? "" : "; ") + cause;
 }
 
 std::string joined(const std::vector<std::string>& words, const char* separator) {

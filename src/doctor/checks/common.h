@@ -1,5 +1,6 @@
 // What several checks share: small readings of the context, and rows that show in a program's log.
 #pragma once
+#include <functional>
 #include <optional>
 #include <string>
 
@@ -20,8 +21,18 @@ std::optional<Outcome> unless_unified(const Context& context);
 Outcome in_log(const Context& context, int row, Verdict found);
 /// The same as an addition: nothing when no line shows the row.
 std::optional<Outcome> seen_in_log(const Context& context, int row, Verdict found);
+/// What in_log says without a log.
+Outcome without_log();
 
-std::string place_of(const Package& package);  // "torch 2.9.1+cu130 in /opt/venv/..."
+/// The first variable of that name, of this process or of a unit.
+std::optional<Variable> variable_named(const Context& context, std::string_view name);
+
+/// Evidence for every package that `is_wanted`; whether there was one.
+bool saw_packages(const Context& context, Outcome& outcome, const std::function<bool(const Package&)>& is_wanted);
+
+/// Adds "; another cause" to a cause, or begins it.
+void add_cause(Outcome& outcome, const std::string& cause);
+
 std::string joined(const std::vector<std::string>& words, const char* separator = ", ");
 
 }  // namespace hearth::doctor

@@ -58,10 +58,10 @@ Outcome limits(const Context& context) {
   if (std::optional<Outcome> outcome = unless_unified(context)) return *outcome;
   const machine::HostMemory& memory = context.memory();
   Outcome limited = note("a memory limit of a cgroup (docker --memory, MemoryMax=) does not hold the GPU: what the "
-                         "driver "
-                         "takes is charged to nobody (12 GiB were taken inside a limit of 8 GiB)");
-  if (memory.cgroup_limit_bytes) limited
-      .saw("/sys/fs/cgroup", "memory.max " + format_bytes(*memory.cgroup_limit_bytes));
+                         "driver takes is charged to nobody (12 GiB were taken inside a limit of 8 GiB)");
+  if (memory.cgroup_limit_bytes) {
+    limited.saw("/sys/fs/cgroup", "memory.max " + format_bytes(*memory.cgroup_limit_bytes));
+  }
   for (const Unit& unit : context.units()) {
     const std::optional<std::string> limit = machine::field_of(unit.text, "MemoryMax");
     if (limit) limited.saw("/etc/systemd/system/" + unit.name, "MemoryMax=" + *limit);

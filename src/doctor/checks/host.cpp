@@ -9,6 +9,9 @@ namespace hearth::doctor {
 namespace {
 
 const Command kLastBoot = {"journalctl", "-k", "-b", "-1", "--no-pager", "-o", "short-iso", "-n", "400"};
+// What the journal itself said last: an orderly shutdown stops it.
+const Command kLastEnd = {"journalctl", "-b", "-1", "--no-pager", "-o", "short-iso", "-n", "5", "-u",
+                          "systemd-journald"};
 
 struct Sign {
   const char* text;
@@ -38,23 +41,39 @@ void look_for_signs(const std::string& text, const std::string& where, Outcome& 
   }
 }
 
+// Whether the last boot ended without a shutdown: power lost, a reset, or a hang. False also when nobody knows.
+bool ended_abruptly(const Context& context) {
+  const std::string said = context.said(kLastEnd).value_or("");
+  return contains(said, "systemd-journald") && !contains(said, "Journal stopped") && !contains(said, "SIGTERM");
+}
+
+Outcome judge_ends(const Context& context, int probes, bool knows_last_boot) {
+  const std::string what = "no fault in this boot" + std::string(knows_last_boot ? " and the last" : "");
+  Outcome fine = ok();
+  if (ended_abruptly(context)) {
+    fine = note("the last boot ended without a shutdown: power was lost, it was reset, or it hung");
+    fine.saw("journalctl -b -1", "the journal was not stopped");
+    fine.by_hand("journalctl -b -1 -n 50 --no-pager", "what it wrote last");
+  }
+  if (probes > 0) {
+    fine.saw("kernel log", std::to_string(probes) + " allocation probes of the driver, as healthy boots have");
+  }
+  return fine.saw("kernel log", what);
+}
+
 Outcome earlier_wedge(const Context& context) {
   const std::optional<std::string>& now = context.kernel_log();
   const std::optional<std::string> before = context.said(kLastBoot);
-  if (!now && !before) return unknown("the kernel's log cannot be read: run as root, or join the group "
-                                      "systemd-journal");
+  if (!now && !before) {
+    return unknown("the kernel's log cannot be read: run as root, or join the group systemd-journal");
+  }
   Outcome bad = warning("the kernel's log shows that memory ran out or the GPU failed");
   int probes = 0;
   look_for_signs(now.value_or(""), "kernel log", bad, probes);
   look_for_signs(before.value_or(""), "kernel log of the last boot", bad, probes);
-  if (!bad.evidence.empty()) {
-    return bad.advise("plan for less memory: a smaller budget, context or batch; a line of the last boot is what "
-                      "ended it");
-  }
-  Outcome fine = ok();
-  if (probes > 0) fine.saw("kernel log", std::to_string(probes) + " allocation probes of the driver, as healthy boots "
-                                                                  "have");
-  return fine.saw("kernel log", "no fault in this boot" + std::string(before ? " and the last" : ""));
+  if (bad.evidence.empty()) return judge_ends(context, probes, before.has_value());
+  return bad.advise("plan for less memory: a smaller budget, context or batch; a line of the last boot is what ended "
+                    "it");
 }
 
 Outcome desktop(const Context& context) {
@@ -92,7 +111,7 @@ Outcome variables(const Context& context) {
   for (const Variable& variable : context.variables()) {
     for (const Habit& habit : kHabits) {
       if (variable.name != habit.name || !habit.is_bad(variable.value)) continue;
-      copied.cause += (copied.cause.empty() ? "" : "; ") + variable.name + ": " + habit.why;
+      add_cause(copied, variable.name + ": " + habit.why);
       copied.saw(variable.where, variable.name + "=" + variable.value);
       copied.by_hand("unset " + variable.name, "and take it out of profiles and units");
     }
@@ -125,52 +144,65 @@ bool has_active_link(const Context& context) {
   return false;
 }
 
+void add_few_files(const Limit& files, Outcome& low) {
+  add_cause(low, "few files may be open: many connections, or a model of many files, end with \"too many open files\"");
+  low.saw("/proc/self/limits", "open files at most " + std::to_string(files.hard));
+  low.cure("printf '* hard nofile 65536\\n* soft nofile 65536\\n' | sudo tee /etc/security/limits.d/90-hearth.conf",
+           "from the next login on; LimitNOFILE=65536 in a unit");
+}
+
+void add_little_locked(const Limit& locked, Outcome& low) {
+  add_cause(low, "memory for the link between machines cannot be locked: ibv_reg_mr and ibv_create_qp fail with "
+                 "ENOMEM");
+  low.saw("/proc/self/limits", "locked memory at most " + format_bytes(locked.hard));
+  low.cure("printf '* hard memlock unlimited\\n* soft memlock unlimited\\n' | sudo tee "
+           "/etc/security/limits.d/91-hearth.conf",
+           "from the next login on; LimitMEMLOCK=infinity in a unit, --ulimit memlock=-1 for docker");
+}
+
 Outcome resource_limits(const Context& context) {
+  constexpr int64_t kEnoughFiles = 65536;
   const std::string text = context.root().text("/proc/self/limits").value_or("");
   const std::optional<Limit> files = limit_of(text, "Max open files"), locked = limit_of(text, "Max locked memory");
   if (!files || !locked) return unknown("/proc/self/limits could not be read");
-  const bool has_link = has_active_link(context);
   Outcome low = warning("");
-  if (files->hard >= 0 && files->hard < 65536) {
-    low.cause = "few files may be open: many connections, or a model of many files, end with \"too many open files\"";
-    low.saw("/proc/self/limits", "open files at most " + std::to_string(files->hard));
-    low.cure("printf '* hard nofile 65536\\n* soft nofile 65536\\n' | sudo tee /etc/security/limits.d/90-hearth.conf",
-             "from the next login on; LimitNOFILE=65536 in a unit");
-  }
-  if (has_link && locked->hard >= 0) {
-    low.cause += std::string(low.cause.empty() ? "" : "; ") + "memory for the link between machines cannot be locked: "
-                 "ibv_reg_mr and ibv_create_qp fail with ENOMEM";
-    low.saw("/proc/self/limits", "locked memory at most " + format_bytes(locked->hard));
-    low.cure("printf '* hard memlock unlimited\\n* soft memlock unlimited\\n' | sudo tee "
-             "/etc/security/limits.d/91-hearth.conf",
-             "from the next login on; LimitMEMLOCK=infinity in a unit, --ulimit memlock=-1 for docker");
-  }
+  if (files->hard >= 0 && files->hard < kEnoughFiles) add_few_files(*files, low);
+  if (locked->hard >= 0 && has_active_link(context)) add_little_locked(*locked, low);
   if (!low.evidence.empty()) return low;
-  return ok().saw("/proc/self/limits", "open files " + std::to_string(files->soft) + ", at most " +
-                                           (files->hard < 0 ? "unlimited" : std::to_string(files->hard)));
+  const std::string most = files->hard < 0 ? "unlimited" : std::to_string(files->hard);
+  return ok().saw("/proc/self/limits", "open files " + std::to_string(files->soft) + ", at most " + most);
+}
+
+// The one that counts of the three variables; "" when none is set.
+std::string locale_of(const Context& context) {
+  for (const char* name : {"LC_ALL", "LC_CTYPE", "LANG"}) {
+    const std::string locale = context.variable(name).value_or("");
+    if (!locale.empty()) return locale;
+  }
+  return "";
+}
+
+bool is_utf8(const std::string& locale) {
+  const std::string small = lower(locale);
+  return contains(small, "utf-8") || contains(small, "utf8");
 }
 
 Outcome clock_and_locale(const Context& context) {
   const std::optional<std::string> clock = context.said({"timedatectl", "show"});
+  const bool has_environment = !context.variables().empty();
+  const std::string locale = locale_of(context);
   Outcome off = note("");
   if (clock && machine::field_of(*clock, "NTPSynchronized") == "no") {
-    off.cause = "the clock is not kept right: certificates fail and logs of two machines do not line up";
-    off.saw("timedatectl show", "NTPSynchronized=no");
-    off.cure("sudo timedatectl set-ntp true", "starts it");
+    add_cause(off, "the clock is not kept right: certificates fail and logs of two machines do not line up");
+    off.saw("timedatectl show", "NTPSynchronized=no").cure("sudo timedatectl set-ntp true", "starts it");
   }
-  std::string locale;
-  for (const char* name : {"LC_ALL", "LC_CTYPE", "LANG"}) {
-    if (locale.empty()) locale = context.variable(name).value_or("");
-  }
-  const std::string small = lower(locale);
-  if (!context.variables().empty() && !contains(small, "utf-8") && !contains(small, "utf8")) {
-    off.cause += std::string(off.cause.empty() ? "" : "; ") + "the locale is not UTF-8: words of other languages are "
-                 "mangled by Python programs";
-    off.saw("environment", "LANG=" + locale);
+  if (has_environment && !is_utf8(locale)) {
+    add_cause(off, "the locale is not UTF-8: words of other languages are mangled by Python programs");
+    off.saw("environment", locale.empty() ? "no locale is set" : "LANG=" + locale);
     off.cure("export LANG=C.UTF-8", "for this shell; `sudo update-locale LANG=C.UTF-8` for all");
   }
   if (!off.evidence.empty()) return off;
-  if (!clock || context.variables().empty()) return unknown("`timedatectl show` or the environment could not be read");
+  if (!clock || !has_environment) return unknown("`timedatectl show` or the environment could not be read");
   return ok().saw("timedatectl show", "synchronised").saw("environment", "locale " + locale);
 }
 

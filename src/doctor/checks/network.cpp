@@ -23,16 +23,15 @@ Outcome address(const Context& context) {
   const bool is_leased = word_after(route, "proto") == "dhcp";
   if (!is_wireless && !is_leased) return ok().saw("ip route show default", trimmed(route));
   Outcome loose = note(is_wireless ? "the way to the network is Wi-Fi: pictures and models travel at a tenth of the "
-                                     "speed of "
-                                     "the 10 GbE socket"
+                                     "speed of the 10 GbE socket"
                                    : "the address is leased: clients lose the server when it changes");
   loose.saw("ip route show default", trimmed(route));
   if (is_wireless) loose.advise("plug a cable in (enP7s7 on a Spark); DHCP or a fixed address are both fine there");
-  const std::string own = word_after(route, "src");
   loose.advise("reserve the address in the router, the way that needs no change here; or set a fixed one:");
-  return loose.by_hand("sudo nmcli connection modify \"$(nmcli -g GENERAL.CONNECTION device show " + device +
-                           ")\" ipv4.method manual ipv4.addresses " + (own.empty() ? "ADDRESS" : own) +
-                           "/24 ipv4.gateway " + word_after(route, "via"),
+  const std::string own = word_after(route, "src");
+  const std::string connection = "\"$(nmcli -g GENERAL.CONNECTION device show " + device + ")\"";
+  return loose.by_hand("sudo nmcli connection modify " + connection + " ipv4.method manual ipv4.addresses " +
+                           (own.empty() ? "ADDRESS" : own) + "/24 ipv4.gateway " + word_after(route, "via"),
                        "over the network this cuts the connection when a word is wrong");
 }
 

@@ -1,9 +1,12 @@
 // Rows 34 to 40: clocks, power, heat, firmware, and whether the GPU does what its clock promises.
 #include <algorithm>
+#include <atomic>
+#include <thread>
 
 #include <fmt/format.h>
 
 #include "doctor/checks/all.h"
+#include "doctor/checks/ask.h"
 #include "doctor/checks/common.h"
 
 namespace hearth::doctor {
@@ -17,20 +20,52 @@ const Command kReasons = {"nvidia-smi",
 const Command kUpdates = {"fwupdmgr", "get-updates", "--no-metadata-check", "--no-unreported-check"};
 
 std::string gauges(const machine::Gpu& gpu) {
-  auto show = [](const auto& value, const char* unit) { return value ? fmt::format("{:g}{}", double(*value),
-      unit) : "?"; };
+  auto show = [](const auto& value, const char* unit) {
+    return value ? fmt::format("{:g}{}", double(*value), unit) : "?";
+  };
   return fmt::format("{} busy, {}, {}, {}", show(gpu.utilisation_percent, " %"), show(gpu.clock_mhz, " MHz"),
                      show(gpu.power_w, " W"), show(gpu.temperature_c, " C"));
+}
+
+// Work for the GPU for about two seconds: a question to the server on our port; nothing without such a server.
+std::optional<Command> work_for_gpu(const Context& context) {
+  constexpr int kTokens = 64;
+  const std::optional<Listening> listening = who_listens(context);
+  if (!listening || !listening->is_taken) return std::nullopt;
+  const std::string base = base_url(context, *listening), model = served_model(context, base);
+  return model.empty() ? std::nullopt : std::optional(question_for(base, model, kTokens));
+}
+
+// The gauges at the busiest moment while that work goes on. nvidia-smi takes its time: it sets the pace.
+machine::Gpu gauges_during(const Command& work, machine::Gpu busiest) {
+  std::atomic<bool> is_done = false;
+  std::jthread worker([&] {
+    (void)machine::Root().run(work, kAnswerLimit);
+    is_done = true;
+  });
+  while (!is_done) {
+    const std::vector<machine::Gpu> now = machine::read_gpus();
+    if (now.empty()) break;
+    if (now[0].utilisation_percent.value_or(0) >= busiest.utilisation_percent.value_or(0)) busiest = now[0];
+  }
+  return busiest;
+}
+
+machine::Gpu gauges_for_load(const Context& context) {
+  const bool may_work = context.options().may_test && !context.root().is_recorded();
+  const std::optional<Command> work = may_work ? work_for_gpu(context) : std::nullopt;
+  return work ? gauges_during(*work, context.gpus()[0]) : context.gpus()[0];
 }
 
 Outcome load(const Context& context) {
   constexpr double kBusy = 90, kLowWatts = 22;
   constexpr int kLowClock = 900;
   if (std::optional<Outcome> outcome = unless_gb10(context)) return *outcome;
-  const machine::Gpu& gpu = context.gpus()[0];
+  const machine::Gpu gpu = gauges_for_load(context);
   if (!gpu.utilisation_percent || !gpu.clock_mhz || !gpu.power_w) return unknown("nvidia-smi states no load");
   if (*gpu.utilisation_percent < kBusy) {
-    return unknown("the GPU is idle: run the doctor while it computes (" + gauges(gpu) + ")");
+    return unknown("the GPU is idle (" + gauges(gpu) + "): run the doctor while it computes, or with --test beside a "
+                   "server that does");
   }
   if (*gpu.clock_mhz > kLowClock && *gpu.power_w > kLowWatts) return ok().saw("nvidia-smi", gauges(gpu));
   return failure("the GPU is busy at a fraction of its clock and power, without a throttle flag: the power supply's or "
@@ -41,30 +76,46 @@ Outcome load(const Context& context) {
       .advise("if it never draws more than about 30 W under load after that, have it replaced");
 }
 
-Outcome clock_locks(const Context& context) {
-  if (std::optional<Outcome> outcome = unless_gb10(context)) return *outcome;
-  Outcome odd = note("");
-  Outcome fine = ok("locks end with a reboot: a unit must set them again");
+// A line of a unit that sets clocks, and what speaks against it; "" nothing does.
+struct ClockLine {
+  std::string unit, text, against;
+};
+
+std::vector<ClockLine> clock_lines(const Context& context) {
+  std::vector<ClockLine> found;
   for (const Unit& unit : context.units()) {
     for (const std::string& line : machine::lines_of(unit.text)) {
       const bool locks = contains(line, "-lgc") || contains(line, "--lock-gpu-clocks");
       const bool boosts = contains(line, "boost-slider");
+      if (!locks && !boosts) continue;
+      ClockLine& clocks = found.emplace_back(ClockLine{unit.name, trimmed(line), ""});
       if (locks && contains(line, "3003")) {
-        odd.cause = "clocks are locked at their nominal maximum: about 2.4 GHz is what holds under load, and field "
-                    "practice is a cap of 2000 to 2200 MHz (70 instead of 86 C, decoding as fast)";
+        clocks.against = "clocks are locked at their nominal maximum: about 2.4 GHz is what holds under load, and "
+                         "field practice is a cap of 2000 to 2200 MHz (70 instead of 86 C, decoding as fast)";
       } else if (boosts) {
-        odd.cause += std::string(odd.cause.empty() ? "" : "; ") + "what nvidia-smi's boost slider does on a GB10 is "
-                                                                  "not known";
+        clocks.against = "what nvidia-smi's boost slider does on a GB10 is not known";
       }
-      if (locks || boosts) (odd.cause.empty() ? fine : odd).saw(unit.name, trimmed(line));
     }
   }
-  if (context.gpus()[0].max_clock_mhz) {
-    fine.saw("nvidia-smi", "clocks.max.sm " + std::to_string(*context.gpus()[0].max_clock_mhz) + " MHz");
+  return found;
+}
+
+Outcome clock_locks(const Context& context) {
+  if (std::optional<Outcome> outcome = unless_gb10(context)) return *outcome;
+  Outcome odd = note("");
+  Outcome fine = ok("locks end with a reboot: a unit must set them again");
+  for (const ClockLine& line : clock_lines(context)) {
+    if (!line.against.empty()) add_cause(odd, line.against);
+    (line.against.empty() ? fine : odd).saw(line.unit, line.text);
   }
-  if (odd.cause.empty()) return fine;
-  return odd.by_hand("sudo nvidia-smi -lgc 300,2200", "a cap against heat and hangs, in the unit instead of the line "
-                                                      "above");
+  if (!odd.cause.empty()) {
+    return odd.by_hand("sudo nvidia-smi -lgc 300,2200",
+                       "a cap against heat and hangs, in the unit instead of the line above");
+  }
+  if (const std::optional<int> most = context.gpus()[0].max_clock_mhz) {
+    fine.saw("nvidia-smi", "clocks.max.sm " + std::to_string(*most) + " MHz");
+  }
+  return fine;
 }
 
 Outcome hidden_state(const Context& context) {
@@ -75,16 +126,16 @@ Outcome hidden_state(const Context& context) {
   const std::string numbers = fmt::format("{:.0f} GB/s, {:.0f} expected", *measured, kExpected);
   if (*measured >= kSlow) return ok().saw("--measured", numbers);
   return warning("memory is read slower than a GB10 does at these clocks: a slow state without a flag was reported "
-                 "(63 and "
-                 "94 ms a step on equal machines)")
+                 "(63 and 94 ms a step on equal machines)")
       .saw("--measured", numbers)
       .advise("switch the machine off, take the supply from the wall for 60 s, and measure again");
 }
 
 Outcome persistence(const Context& context) {
   if (std::optional<Outcome> outcome = without_nvidia(context)) return *outcome;
-  if (context.gpus().empty() || !context.gpus()[0].is_persistent) return unknown("nvidia-smi states no persistence "
-                                                                                 "mode");
+  if (context.gpus().empty() || !context.gpus()[0].is_persistent) {
+    return unknown("nvidia-smi states no persistence mode");
+  }
   if (*context.gpus()[0].is_persistent) return ok().saw("nvidia-smi", "persistence mode on");
   return note("the driver lets the GPU go when the last program ends: each first call waits for it")
       .saw("nvidia-smi", "persistence mode off")
@@ -137,8 +188,8 @@ Outcome firmware(const Context& context) {
   if (has_timeout) old.saw("kernel log", "DOE mailbox timeout");
   if (is_old) old.saw("fwupdmgr get-updates", "updates are offered");
   return old.saw("bios_version", version)
-      .by_hand("sudo fwupdmgr refresh --force && sudo fwupdmgr update", "then switch off and on: a restart is not "
-                                                                        "enough");
+      .by_hand("sudo fwupdmgr refresh --force && sudo fwupdmgr update",
+               "then switch off and on: a restart is not enough");
 }
 
 Outcome tensor_cores(const Context& context) {
@@ -151,15 +202,13 @@ constexpr Check kChecks[] = {
      "94 to 96 % busy at 15 to 18 W and 500 to 850 MHz", load},
     {35, "clock-locks", Topic::kPower, "Clock locks are a cap, and come back after a reboot", "slower after a reboot",
      clock_locks},
-    {36, "hidden-state", Topic::kPower, "Memory is read as fast as it should be", "decoding 1.5 times slower at equal "
-                                                                                  "clocks",
-     hidden_state},
-    {37, "persistence", Topic::kPower, "The driver stays loaded between programs", "the first call is "
-                                                                                   "slow", persistence},
+    {36, "hidden-state", Topic::kPower, "Memory is read as fast as it should be",
+     "decoding 1.5 times slower at equal clocks", hidden_state},
+    {37, "persistence", Topic::kPower, "The driver stays loaded between programs", "the first call is slow",
+     persistence},
     {38, "heat", Topic::kPower, "The GPU is not hot", "slow under load; restarts without a log", heat},
-    {39, "firmware", Topic::kPower, "Firmware is up to date", "DOE mailbox timeout; the network card draws power when "
-                                                              "idle",
-     firmware},
+    {39, "firmware", Topic::kPower, "Firmware is up to date",
+     "DOE mailbox timeout; the network card draws power when idle", firmware},
     {40, "tensor-cores", Topic::kPower, "Kernels use the tensor cores", "slow although FP16; low sm in nvidia-smi dmon",
      tensor_cores},
 };

@@ -1,102 +1,81 @@
 // Rows 46, 47 and 49: the port, the answer behind it, and contexts that are split among slots.
 #include <algorithm>
-#include <charconv>
 
 #include "doctor/checks/all.h"
+#include "doctor/checks/ask.h"
 #include "doctor/checks/common.h"
 
 namespace hearth::doctor {
 namespace {
 
-struct Listener {
-  bool is_loopback_only = false;
-  std::string owner;  // "users:((...))" of ss; "" unknown
-  std::string line;
-};
+constexpr const char* kUnreadable = "neither `ss` nor /proc/net/tcp could be read";
 
-// Lines of `ss -ltnp`: State Recv-Q Send-Q Local:Port Peer:Port Process.
-std::vector<Listener> listeners(const std::string& text, int port) {
-  std::vector<Listener> found;
-  const std::string suffix = ":" + std::to_string(port);
-  for (const std::string& line : machine::lines_of(text)) {
-    const std::vector<std::string> words = words_of(line);
-    if (words.size() < 5 || words[0] != "LISTEN" || !words[3].ends_with(suffix)) continue;
-    Listener listener{.is_loopback_only = words[3].starts_with("127.") || words[3].starts_with("[::1]"), .line = line};
-    if (words.size() > 5) listener.owner = words[5];
-    found.push_back(std::move(listener));
+// What is wrong with a port that Hearth itself has.
+Outcome judge_own_port(const Context& context, const Listening& listening) {
+  constexpr const char* kFirewall = "/etc/ufw/ufw.conf";
+  const std::string number = std::to_string(context.options().port);
+  if (listening.is_local_only()) {
+    return note("the server listens on this machine only: others in the network cannot reach it")
+        .saw(listening.where, listening.listeners[0].line)
+        .by_hand("hearth serve --host 0.0.0.0", "for the network; set [server] api_key as well");
   }
-  return found;
-}
-
-// Sockets in state 0A of /proc/net/tcp, whose owner nobody names: for machines without ss.
-bool listens_by_proc(const Context& context, int port) {
-  char hex[8] = {};
-  std::snprintf(hex, sizeof hex, ":%04X", port);
-  for (const char* file : {"/proc/net/tcp", "/proc/net/tcp6"}) {
-    for (const std::string& line : machine::lines_of(context.root().text(file).value_or(""))) {
-      const std::vector<std::string> words = words_of(line);
-      if (words.size() > 3 && words[1].ends_with(hex) && words[3] == "0A") return true;
-    }
+  if (contains(context.root().text(kFirewall).value_or(""), "ENABLED=yes")) {
+    return note("the server listens for the network, and the firewall is on")
+        .saw(kFirewall, "ENABLED=yes")
+        .by_hand("sudo ufw allow " + number + "/tcp", "if clients cannot reach it");
   }
-  return false;
-}
-
-std::string owner_of(const Listener& listener) {
-  const size_t open = listener.owner.find("((\""), close = listener.owner.find('"', open + 3);
-  return open == listener.owner.npos ? "" : listener.owner.substr(open + 3, close - open - 3);
+  return ok().saw(listening.where, "port " + number + " is Hearth's");
 }
 
 Outcome port(const Context& context) {
   const int number = context.options().port;
   const std::string text = "port " + std::to_string(number);
-  const std::optional<std::string> said = context.said({"ss", "-ltnp"});
-  if (!said && !context.root().has("/proc/net/tcp")) return unknown("neither `ss` nor /proc/net/tcp could be read");
-  const std::vector<Listener> found = said ? listeners(*said, number) : std::vector<Listener>();
-  const bool is_taken = said ? !found.empty() : listens_by_proc(context, number);
-  if (!is_taken) return ok().saw(said ? "ss -ltnp" : "/proc/net/tcp", text + " is free");
-  const std::string owner = found.empty() ? "" : owner_of(found[0]);
+  const std::optional<Listening> listening = who_listens(context);
+  if (!listening) return unknown(kUnreadable);
+  if (!listening->is_taken) return ok().saw(listening->where, text + " is free");
+  const bool is_named = !listening->listeners.empty();
+  const std::string owner = is_named ? listening->listeners[0].owner : "";
   if (owner.empty()) {
     return note(text + " is in use, by a program of another user, or by Hearth: run as root to see its name")
-        .saw(said ? "ss -ltnp" : "/proc/net/tcp", found.empty() ? text + " listens" : trimmed(found[0].line))
+        .saw(listening->where, is_named ? listening->listeners[0].line : text + " listens")
         .by_hand("sudo ss -ltnp 'sport = :" + std::to_string(number) + "'", "names it");
   }
-  if (!contains(owner, "hearth")) {
-    return failure(text + " is taken by " + owner + ": Hearth cannot listen there")
-        .saw("ss -ltnp", trimmed(found[0].line))
-        .by_hand("hearth serve --port " + std::to_string(number + 1), "another port; or stop " + owner);
-  }
-  if (std::ranges::all_of(found, &Listener::is_loopback_only)) {
-    return note("the server listens on this machine only: others in the network cannot reach it")
-        .saw("ss -ltnp", trimmed(found[0].line))
-        .by_hand("hearth serve --host 0.0.0.0", "for the network; set [server] api_key as well");
-  }
-  if (contains(context.root().text("/etc/ufw/ufw.conf").value_or(""), "ENABLED=yes")) {
-    return note("the server listens for the network, and the firewall is on").saw("/etc/ufw/ufw.conf", "ENABLED=yes")
-        .by_hand("sudo ufw allow " + std::to_string(number) + "/tcp", "if clients cannot reach it");
-  }
-  return ok().saw("ss -ltnp", text + " is Hearth's");
+  if (contains(owner, "hearth")) return judge_own_port(context, *listening);
+  return failure(text + " is taken by " + owner + ": Hearth cannot listen there")
+      .saw(listening->where, listening->listeners[0].line)
+      .by_hand("hearth serve --port " + std::to_string(number + 1), "another port; or stop " + owner);
 }
 
-std::string lan_address(const Context& context) {
-  for (const Interface& network : context.interfaces()) {
-    if (network.is_physical && network.state == "UP" && !network.addresses.empty()) return network.addresses[0];
-  }
-  return "127.0.0.1";
+// One token, which tells whether there is a model behind the API.
+Outcome ask_for_token(const Context& context, const std::string& base) {
+  const std::string model = served_model(context, base);
+  if (model.empty()) return ok("the server names no language model: there is no token to ask for");
+  const Command question = question_for(base, model, 1);
+  const std::optional<machine::ToolOutput>& answer = context.run(question, kAnswerLimit);
+  const std::string code = answer ? trimmed(answer->text) : "no answer";
+  if (code == "200") return ok().saw(question.back(), "a token of " + model);
+  if (code == "401" || code == "403") return unknown("the server wants a key: a token was not asked for");
+  if (code.starts_with("4")) return unknown("the server refused the question for a token of " + model + ": " + code);
+  return warning("the API answers and " + model + " does not: still loading, or out of memory")
+      .saw(question.back(), code)
+      .by_hand("journalctl -u hearth -n 50 --no-pager", "the last lines of its log, when it is a service");
 }
 
 Outcome health(const Context& context) {
-  const int number = context.options().port;
-  const std::optional<std::string> said = context.said({"ss", "-ltnp"});
-  const bool is_taken = said ? !listeners(*said, number).empty() : listens_by_proc(context, number);
-  if (!said && !context.root().has("/proc/net/tcp")) return unknown("neither `ss` nor /proc/net/tcp could be read");
-  if (!is_taken) return ok("no server listens on port " + std::to_string(number) + ": nothing to ask");
-  const std::string url = "http://" + lan_address(context) + ":" + std::to_string(number) + "/health";
-  const Command ask = {"curl", "-sS", "-m", "3", "-o", "/dev/null", "-w", "%{http_code}", url};
-  const std::optional<machine::ToolOutput>& answer = context.run(ask);
+  const std::optional<Listening> listening = who_listens(context);
+  if (!listening) return unknown(kUnreadable);
+  if (!listening->is_taken) {
+    return ok("no server listens on port " + std::to_string(context.options().port) + ": nothing to ask");
+  }
+  const std::string base = base_url(context, *listening);
+  const std::string url = base + "/health";
+  const std::optional<machine::ToolOutput>& answer =
+      context.run({"curl", "-sS", "-m", "3", "-o", "/dev/null", "-w", "%{http_code}", url});
   if (!answer) return unknown("curl is missing or did not end: " + url + " was not asked");
-  if (answer->exit_status == 0 && trimmed(answer->text) == "200") return ok().saw(url, "200");
-  return warning("something listens and does not answer as it should, seen from the network: half started, or out of "
-                 "memory")
+  if (answer->exit_status == 0 && trimmed(answer->text) == "200") {
+    return (context.options().may_test ? ask_for_token(context, base) : ok()).saw(url, "200");
+  }
+  return warning("something listens and does not answer as it should: half started, or out of memory")
       .saw(url, trimmed(answer->text))
       .by_hand("journalctl -u hearth -n 50 --no-pager", "the last lines of its log, when it is a service")
       .advise("ask again in a minute: a large model takes that long to load");

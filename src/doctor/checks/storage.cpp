@@ -1,6 +1,9 @@
 // Rows 41 to 43: where models lie, and how they are read.
 #include <algorithm>
+#include <cstdio>
 #include <cstdlib>
+
+#include <fmt/format.h>
 
 #include "core/base/units.h"
 #include "doctor/checks/all.h"
@@ -33,24 +36,77 @@ std::string disk_of(const Context& context, const std::string& device) {
   return "";
 }
 
+// What kind of disk a mount is on, where that makes it slow: evidence to add; nothing for a local solid-state one.
+std::optional<Evidence> slow_kind(const Context& context, const Mount& mount, const std::string& where) {
+  if (is_remote(mount.type)) return Evidence{"/proc/self/mounts", where};
+  const std::string disk = disk_of(context, mount.device);
+  if (disk.empty()) return std::nullopt;
+  const std::string block = "/sys/block/" + disk;
+  if (contains(context.root().link(block).value_or(""), "/usb")) return Evidence{block, "a USB drive"};
+  const bool turns = trimmed(context.root().text(block + "/queue/rotational").value_or("")) == "1";
+  const bool is_virtual = disk.starts_with("vd") || disk.starts_with("xvd");  // says "rotational" of anything
+  if (turns && !is_virtual) return Evidence{block + "/queue/rotational", "1: a hard disk"};
+  return std::nullopt;
+}
+
+struct ReadTest {
+  std::string where;                // the command
+  std::optional<double> gb_per_s;   // nothing: no answer in time, or no direct reads on this file system
+  std::string complaint;
+};
+
+// "268435456 bytes (268 MB, 256 MiB) copied, 0.0512 s, 5.2 GB/s" -> 5.2
+std::optional<double> rate_of(const std::string& line) {
+  double bytes = 0, seconds = 0;
+  const size_t copied = line.find("copied, ");
+  if (copied == line.npos || std::sscanf(line.c_str(), "%lf", &bytes) != 1) return std::nullopt;
+  if (std::sscanf(line.c_str() + copied, "copied, %lf s", &seconds) != 1 || seconds <= 0) return std::nullopt;
+  return bytes / seconds / 1e9;
+}
+
+// 256 MiB of a model that is there, past the page cache; nothing when there is none of that size.
+std::optional<ReadTest> test_reading(const Context& context, const std::string& folder) {
+  const Command look = {"find", "-L", folder, "-maxdepth", "3", "-type", "f", "-size", "+256M"};
+  const std::string file = machine::first_line(context.said(look).value_or(""));
+  if (file.empty()) return std::nullopt;
+  ReadTest test{.where = "dd if=" + file + " iflag=direct"};
+  const std::optional<machine::ToolOutput>& said =
+      context.run({"dd", "if=" + file, "of=/dev/null", "bs=16M", "count=16", "iflag=direct"});
+  if (!said) {
+    test.complaint = "no answer within 5 s";
+    return test;
+  }
+  for (const std::string& line : machine::lines_of(said->text)) {
+    if (const std::optional<double> rate = rate_of(line)) test.gb_per_s = rate;
+  }
+  if (!test.gb_per_s) test.complaint = trimmed(machine::first_line(said->text));
+  return test;
+}
+
+Outcome judge_reading(const ReadTest& test) {
+  constexpr double kSlow = 1.0;
+  if (!test.gb_per_s) return unknown("reading a model directly was not measured: " + test.complaint);
+  const std::string rate = fmt::format("{:.2f} GB/s", *test.gb_per_s);
+  if (*test.gb_per_s >= kSlow) return ok().saw(test.where, rate);
+  return warning(fmt::format("models are read at {}: 46 GB take {:.0f} s", rate, 46 / *test.gb_per_s))
+      .saw(test.where, rate)
+      .advise("keep models on the local NVMe drive; an NVMe drive reads 5 to 10 GB/s");
+}
+
 Outcome model_disk(const Context& context) {
   const std::string folder = existing(context, context.models_dir());
   const std::optional<Mount> mount = context.mount_of(folder);
   if (!mount) return unknown("/proc/self/mounts could not be read");
   const std::string where = folder + " on " + mount->device + ", " + mount->type;
-  Outcome slow = warning("models lie where reading is slow: loading takes minutes");
-  slow.saw("/proc/self/mounts", where);
-  slow.advise("keep models on the local NVMe drive, or copy those in use there; `hearth pull` verifies what it copies");
-  if (is_remote(mount->type)) return slow;
-  const std::string disk = disk_of(context, mount->device);
-  if (disk.empty()) return ok().saw("/proc/self/mounts", where);
-  const std::string block = "/sys/block/" + disk;
-  const bool is_usb = contains(context.root().link(block).value_or(""), "/usb");
-  const bool turns = trimmed(context.root().text(block + "/queue/rotational").value_or("")) == "1";
-  const bool is_virtual = disk.starts_with("vd") || disk.starts_with("xvd");  // says "rotational" of anything
-  if (is_usb) return slow.saw(block, "a USB drive");
-  if (turns && !is_virtual) return slow.saw(block + "/queue/rotational", "1: a hard disk");
-  return ok().saw("/proc/self/mounts", where);
+  if (const std::optional<Evidence> kind = slow_kind(context, *mount, where)) {
+    return warning("models lie where reading is slow: loading takes minutes")
+        .saw("/proc/self/mounts", where)
+        .saw(kind->where, kind->what)
+        .advise("keep models on the local NVMe drive, or copy those in use there; `hearth pull` verifies what it "
+                "copies");
+  }
+  const std::optional<ReadTest> test = context.options().may_test ? test_reading(context, folder) : std::nullopt;
+  return (test ? judge_reading(*test) : ok()).saw("/proc/self/mounts", where);
 }
 
 // The cells of df's second line: device, total, used, free, percent, place.
@@ -99,9 +155,8 @@ constexpr Check kChecks[] = {
     {41, "model-disk", Topic::kStorage, "Models lie on a fast local disk", "loading takes more than 60 s", model_disk},
     {42, "disk-space", Topic::kStorage, "There is room for models", "No space left on device; partial downloads",
      free_space},
-    {43, "mapped-weights", Topic::kStorage, "No server maps its weights on one memory", "slow loading, memory used "
-                                                                                        "twice",
-     mapping},
+    {43, "mapped-weights", Topic::kStorage, "No server maps its weights on one memory",
+     "slow loading, memory used twice", mapping},
 };
 
 }  // namespace

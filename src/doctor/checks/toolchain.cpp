@@ -4,10 +4,15 @@
 #include "doctor/checks/all.h"
 #include "doctor/checks/common.h"
 #include "doctor/programs.h"
+#include "doctor/targets.h"
 #include "doctor/version.h"
 
 namespace hearth::doctor {
 namespace {
+
+constexpr const char* kToolkitNvcc = "/usr/local/cuda/bin/nvcc";
+// The oldest release of CUDA whose compilers know sm_121a.
+constexpr const char* kFirstWith121 = "12.9";
 
 // "Cuda compilation tools, release 12.0, V12.0.140" -> "12.0"
 std::string release_of(const std::string& text) {
@@ -17,26 +22,30 @@ std::string release_of(const std::string& text) {
   return rest.substr(0, rest.find_first_not_of("0123456789."));
 }
 
+Outcome nvcc_not_on_path(bool has_toolkit) {
+  if (!has_toolkit) return ok("no nvcc on PATH: only who compiles CUDA needs one");
+  return note("the CUDA toolkit is installed and its nvcc is not on PATH: builds find none, or another one")
+      .saw(kToolkitNvcc, "present")
+      .saw("which -a nvcc", "nothing")
+      .cure("export PATH=/usr/local/cuda/bin:$PATH", "for this shell; in ~/.profile for all");
+}
+
 Outcome nvcc(const Context& context) {
   const std::vector<std::string> paths = machine::lines_of(context.said({"which", "-a", "nvcc"}).value_or(""));
-  const bool has_toolkit = context.root().has("/usr/local/cuda/bin/nvcc");
-  if (paths.empty() && !has_toolkit) return ok("no nvcc on PATH: only who compiles CUDA needs one");
-  if (paths.empty()) {
-    return note("the CUDA toolkit is installed and its nvcc is not on PATH: builds find none, or another one")
-        .saw("/usr/local/cuda/bin/nvcc", "present").saw("which -a nvcc", "nothing")
-        .cure("export PATH=/usr/local/cuda/bin:$PATH", "for this shell; in ~/.profile for all");
-  }
+  const bool has_toolkit = context.root().has(kToolkitNvcc);
+  if (paths.empty()) return nvcc_not_on_path(has_toolkit);
   const std::string release = release_of(context.said({"nvcc", "--version"}).value_or(""));
   if (release.empty()) return unknown("`nvcc --version` did not answer");
   const bool is_shadowed = paths[0] == "/usr/bin/nvcc" && has_toolkit;
-  const bool is_too_old = context.is_gb10() && is_below(release, "12.9");
+  const bool is_too_old = context.is_gb10() && is_below(release, kFirstWith121);
   if (!is_shadowed && !is_too_old) return ok().saw("which -a nvcc", joined(paths)).saw("nvcc --version", release);
   return warning("the nvcc that builds find first is too old for this GPU or hides the one in /usr/local/cuda: the "
                  "distribution's package nvidia-cuda-toolkit")
-      .saw("which -a nvcc", joined(paths)).saw("nvcc --version", release)
+      .saw("which -a nvcc", joined(paths))
+      .saw("nvcc --version", release)
       .cure("sudo apt remove nvidia-cuda-toolkit", "leaves the toolkit of /usr/local/cuda alone")
-      .cure("export CUDACXX=/usr/local/cuda/bin/nvcc", "or -DCMAKE_CUDA_COMPILER=/usr/local/cuda/bin/nvcc, for one "
-                                                       "build");
+      .cure("export CUDACXX=/usr/local/cuda/bin/nvcc",
+            "or -DCMAKE_CUDA_COMPILER=/usr/local/cuda/bin/nvcc, for one build");
 }
 
 struct Library {
@@ -64,96 +73,101 @@ Outcome nvrtc(const Context& context) {
   Outcome old = failure("this NVRTC does not know sm_121: programs that compile while they run fail");
   Outcome good = ok();
   for (const Library& library : nvrtc_libraries(context)) {
-    const bool is_old = is_below(library.version, "12.9");
+    const bool is_old = is_below(library.version, kFirstWith121);
     (is_old ? old : good).saw(library.place, "NVRTC " + library.version);
   }
-  if (old.evidence.empty() && good.evidence.empty()) return ok("no NVRTC in the usual places: nothing compiles with "
-                                                               "it");
-  if (old.evidence.empty()) return good;
-  return old.cure("pip install torch torchvision --index-url https://download.pytorch.org/whl/cu130",
-                  "in that environment: brings NVRTC 13; 12.9 is the oldest that knows sm_121");
+  if (!old.evidence.empty()) {
+    return old.cure("pip install torch torchvision --index-url https://download.pytorch.org/whl/cu130",
+                    "in that environment: brings NVRTC 13; 12.9 is the oldest that knows sm_121");
+  }
+  return good.evidence.empty() ? ok("no NVRTC in the usual places: nothing compiles with it") : good;
 }
 
-std::optional<Variable> find_variable(const Context& context, const std::string& name) {
-  for (const Variable& variable : context.variables()) {
-    if (variable.name == name) return variable;
-  }
-  return std::nullopt;
+// What TRITON_PTXAS_PATH names: "" good, else what is wrong with it.
+std::string trouble_of_assembler(const Context& context, const std::string& path) {
+  if (!context.root().has(path)) return path + " does not exist";
+  if (!path.ends_with("/ptxas")) return "";  // only the assembler itself is asked for its release
+  const std::string release = release_of(context.said({path, "--version"}).value_or(""));
+  if (release.empty() || !is_below(release, kFirstWith121)) return "";
+  return path + " is of CUDA " + release + ", which does not know sm_121a either";
+}
+
+Outcome old_triton(const Context& context, const std::optional<Variable>& path) {
+  const std::string trouble = path ? trouble_of_assembler(context, path->value) : "";
+  if (path && trouble.empty()) return ok();
+  return warning("Triton 3.5 and older bring ptxas 12.8, which does not know sm_121a" +
+                 (trouble.empty() ? "" : "; " + trouble))
+      .by_hand("pip install 'triton>=3.6'", "brings an assembler that knows it; no variable is needed then")
+      .by_hand("export TRITON_PTXAS_PATH=/usr/local/cuda/bin/ptxas",
+               "Triton 3.5 and older only, as long as you cannot update");
+}
+
+Outcome new_triton(const std::optional<Variable>& path) {
+  if (!path) return ok();
+  return note("TRITON_PTXAS_PATH is set though this Triton brings its own assembler: it may pin an older one")
+      .cure("unset TRITON_PTXAS_PATH", "and take it out of your profile");
 }
 
 Outcome triton_assembler(const Context& context) {
   if (std::optional<Outcome> outcome = unless_gb10(context)) return *outcome;
-  const std::optional<Variable> path = find_variable(context, "TRITON_PTXAS_PATH");
-  std::vector<Package> tritons = context.packages_named("triton");
-  std::ranges::copy(context.packages_named("pytorch-triton"), std::back_inserter(tritons));
-  if (tritons.empty()) return ok("no Triton found: nothing to assemble");
-  Outcome result = ok();
-  for (const Package& triton : tritons) {
-    const bool is_old = is_below(triton.version, "3.6");
-    if (is_old && !path) {
-      result.verdict = Verdict::kWarning;
-      result.cause = "Triton 3.5 and older bring ptxas 12.8, which does not know sm_121a";
-      result.by_hand("pip install 'triton>=3.6'", "brings an assembler that knows it; no variable is needed then");
-      result.by_hand("export TRITON_PTXAS_PATH=/usr/local/cuda/bin/ptxas", "Triton 3.5 and older only, as long as you "
-                                                                           "cannot update");
-    } else if (!is_old && path && result.verdict == Verdict::kOk) {
-      result.verdict = Verdict::kNote;
-      result.cause = "TRITON_PTXAS_PATH is set though this Triton brings its own assembler: it may pin an older one";
-      result.cure("unset TRITON_PTXAS_PATH", "and take it out of your profile");
-    }
-    result.saw(triton.folder, "triton " + triton.version);
-  }
+  const std::optional<Variable> path = variable_named(context, "TRITON_PTXAS_PATH");
+  Outcome tritons = ok();
+  const auto is_triton = [](const Package& p) { return p.name == "triton" || p.name == "pytorch-triton"; };
+  if (!saw_packages(context, tritons, is_triton)) return ok("no Triton found: nothing to assemble");
+  const bool has_old = std::ranges::any_of(
+      context.packages(), [&](const Package& p) { return is_triton(p) && is_below(p.version, "3.6"); });
+  Outcome result = has_old ? old_triton(context, path) : new_triton(path);
+  for (const Evidence& triton : tritons.evidence) result.saw(triton.where, triton.what);
   if (path) result.saw(path->where, "TRITON_PTXAS_PATH=" + path->value);
   return result;
 }
 
-// "12.1", "12.1+PTX" or "121" name the plain target, which has no FP4 instructions.
-bool names_plain_target(const std::string& value) {
-  std::string text = value;
-  std::ranges::replace_if(text, [](char c) { return c == ';' || c == ',' || c == ':'; }, ' ');
-  return std::ranges::any_of(words_of(text), [](const std::string& word) {
-    const std::string base = word.substr(0, word.find_first_of("+-("));
-    return base == "12.1" || base == "121" || base == "12.0" || base == "120";
-  });
-}
-
-Outcome architecture_list(const Context& context) {
-  if (std::optional<Outcome> outcome = unless_gb10(context)) return *outcome;
-  Outcome plain = warning("the plain targets 12.0 and 12.1 build without the FP4 and block-scaled instructions: NVFP4 "
-                          "is then missing, or slower than FP8");
+void add_plain_variables(const Context& context, Outcome& plain) {
   for (const char* name : {"TORCH_CUDA_ARCH_LIST", "CMAKE_CUDA_ARCHITECTURES", "CUDAARCHS"}) {
-    const std::optional<Variable> variable = find_variable(context, name);
+    const std::optional<Variable> variable = variable_named(context, name);
     if (!variable || !names_plain_target(variable->value)) continue;
     plain.saw(variable->where, variable->name + "=" + variable->value);
     const bool is_torch = variable->name.starts_with("TORCH");
     plain.by_hand("export " + variable->name + (is_torch ? "=12.1a" : "=121a-real"),
                   is_torch ? "or 12.0f, which RTX 50 cards load too" : "or 120f-real");
   }
+}
+
+void add_plain_builds(const Context& context, Outcome& plain) {
   for (const Program& program : find_programs(context)) {
     if (program.name != "llama.cpp" || !names_plain_target(program.built_for)) continue;
     plain.saw(program.place, "built for " + program.built_for);
-    plain.by_hand("cmake -B build -DGGML_CUDA=ON -DCMAKE_CUDA_ARCHITECTURES=121a-real && cmake --build build -j",
-                  "in " + program.place);
+    plain.by_hand(program.cure, "in " + program.place);
   }
+}
+
+Outcome architecture_list(const Context& context) {
+  if (std::optional<Outcome> outcome = unless_gb10(context)) return *outcome;
+  Outcome plain = warning("the plain targets 12.0 and 12.1 build without the FP4 and block-scaled instructions: NVFP4 "
+                          "is then missing, or slower than FP8");
+  add_plain_variables(context, plain);
+  add_plain_builds(context, plain);
   if (!plain.evidence.empty()) return plain;
   return ok().saw("environment and units", "no list that names a plain 12.0 or 12.1");
+}
+
+bool names_12x_for_scaled_products(const std::string& cmake_lists) {
+  return std::ranges::any_of(machine::lines_of(cmake_lists), [](const std::string& line) {
+    return contains(line, "SCALED_MM_ARCHS \"") && contains(line, "12.");
+  });
 }
 
 Outcome vllm_source(const Context& context) {
   if (std::optional<Outcome> outcome = unless_gb10(context)) return *outcome;
   Outcome lacking = note("this vLLM source builds its scaled matrix products for no 12.x GPU (as v0.11.1rc3 did)");
-  size_t sources = 0;
+  bool has_source = false;
   for (const std::string& folder : folders_with(context, "vllm/version.py", {"vllm", "vllm-install/vllm"})) {
     const std::string lists = context.root().text(folder + "/CMakeLists.txt").value_or("");
     if (!contains(lists, "SCALED_MM_ARCHS")) continue;
-    ++sources;
-    const std::vector<std::string> lines = machine::lines_of(lists);
-    const bool has_12 = std::ranges::any_of(lines, [](const std::string& line) {
-      return contains(line, "SCALED_MM_ARCHS \"") && contains(line, "12.");
-    });
-    if (!has_12) lacking.saw(folder + "/CMakeLists.txt", "SCALED_MM_ARCHS without 12.x");
+    has_source = true;
+    if (!names_12x_for_scaled_products(lists)) lacking.saw(folder + "/CMakeLists.txt", "SCALED_MM_ARCHS without 12.x");
   }
-  if (sources == 0) return ok("no vLLM source tree found");
+  if (!has_source) return ok("no vLLM source tree found");
   if (lacking.evidence.empty()) return ok().saw("CMakeLists.txt of vLLM", "SCALED_MM_ARCHS names 12.x");
   return lacking.by_hand("git fetch --tags && git checkout $(git tag -l 'v*' --sort=-v:refname | grep -v rc | head -1)",
                          "in that folder, then build again: newer releases name 12.x");

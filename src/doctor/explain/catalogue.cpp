@@ -14,10 +14,11 @@ std::string_view doctor_errors();
 namespace hearth::doctor {
 namespace {
 
-// Lower case, and one blank where there were several.
+// Lower case, one blank where there were several, and nothing of the marks that pages put around code.
 std::string plain(std::string_view text) {
   std::string result;
   for (char c : lower(text)) {
+    if (c == '`') continue;
     const bool is_blank = std::isspace(static_cast<unsigned char>(c));
     if (is_blank && (result.empty() || result.back() == ' ')) continue;
     result += is_blank ? ' ' : c;
@@ -50,6 +51,9 @@ std::string text_of(const Value& object, const char* key) {
 KnownError entry_of(const Value& value) {
   KnownError entry{.id = value.at("id").as_string(), .title = value.at("title").as_string()};
   for (const Value& pattern : value.at("patterns").as_list()) entry.patterns.push_back(plain(pattern.as_string()));
+  if (const Value* symptoms = value.find("symptoms")) {
+    for (const Value& symptom : symptoms->as_list()) entry.symptoms.push_back(plain(symptom.as_string()));
+  }
   entry.example = value.at("example").as_string();
   entry.cause = value.at("cause").as_string();
   for (const Value& cure : value.at("cures").as_list()) {
@@ -62,36 +66,53 @@ KnownError entry_of(const Value& value) {
   return entry;
 }
 
+enum class Words { kMessages, kAlsoSymptoms };
+
+// A text line by line, as it was said and as it is compared.
+struct Lines {
+  std::vector<std::string> said, plain;
+};
+
+Lines lines_of_text(std::string_view text) {
+  constexpr size_t kMostWrapped = 12;
+  Lines lines{.said = machine::lines_of(text)};
+  // A message that was wrapped when it was copied is also looked at as one line.
+  const bool may_be_wrapped = lines.said.size() > 1 && lines.said.size() <= kMostWrapped;
+  if (may_be_wrapped) lines.said.push_back(trimmed(text));
+  for (const std::string& line : lines.said) lines.plain.push_back(plain(line));
+  return lines;
+}
+
 // The best line of the text for one entry.
-Match best_match(const KnownError& error, const std::vector<std::string>& lines, const std::vector<std::string>& said) {
+Match best_match(const KnownError& error, const Lines& lines, Words words) {
   Match best{&error, "", 0};
-  for (size_t i = 0; i < lines.size(); ++i) {
-    for (const std::string& pattern : error.patterns) {
-      const int score = match_pattern(lines[i], pattern);
-      if (score > best.score) best = {&error, said[i], score};
+  auto look_for = [&](const std::vector<std::string>& patterns) {
+    for (size_t i = 0; i < lines.plain.size(); ++i) {
+      for (const std::string& pattern : patterns) {
+        const int score = match_pattern(lines.plain[i], pattern);
+        if (score > best.score) best = {&error, lines.said[i], score};
+      }
     }
-  }
+  };
+  look_for(error.patterns);
+  if (words == Words::kAlsoSymptoms) look_for(error.symptoms);
   return best;
 }
 
 template <class Wanted>
-std::vector<Match> match_all(std::string_view text, Wanted is_wanted) {
-  const std::vector<std::string> said = machine::lines_of(text);
-  std::vector<std::string> lines;
-  for (const std::string& line : said) lines.push_back(plain(line));
-  // A message that was wrapped when it was copied is also looked at as one line.
-  if (said.size() > 1 && said.size() <= 12) lines.push_back(plain(text));
-  std::vector<std::string> shown = said;
-  if (lines.size() > said.size()) shown.push_back(trimmed(text));
+std::vector<Match> match_all(std::string_view text, Words words, Wanted is_wanted) {
+  const Lines lines = lines_of_text(text);
   std::vector<Match> matches;
   for (const KnownError& error : known_errors()) {
     if (!is_wanted(error)) continue;
-    Match match = best_match(error, lines, shown);
+    Match match = best_match(error, lines, words);
     if (match.score > 0) matches.push_back(std::move(match));
   }
   std::ranges::stable_sort(matches, std::greater(), &Match::score);
   return matches;
 }
+
+bool any(const KnownError&) { return true; }
 
 }  // namespace
 
@@ -113,12 +134,13 @@ const std::vector<KnownError>& known_errors() {
   return entries;
 }
 
-std::vector<Match> explain(std::string_view text) {
-  return match_all(text, [](const KnownError&) { return true; });
-}
+std::vector<Match> explain(std::string_view text) { return match_all(text, Words::kAlsoSymptoms, any); }
 
 std::vector<Match> explain_row(std::string_view text, int row) {
-  return match_all(text, [row](const KnownError& error) { return std::ranges::count(error.rows, row) > 0; });
+  return match_all(text, Words::kMessages,
+                   [row](const KnownError& error) { return std::ranges::count(error.rows, row) > 0; });
 }
+
+bool is_known_message(std::string_view line) { return !match_all(line, Words::kMessages, any).empty(); }
 
 }  // namespace hearth::doctor

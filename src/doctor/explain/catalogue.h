@@ -16,7 +16,9 @@ struct KnownCure {
 
 struct KnownError {
   std::string id, title;
-  std::vector<std::string> patterns;  // any of them, in one line; '*' stands for any text; case and blanks do not count
+  // Any of them, in one line; '*' stands for any text; case and blanks do not count.
+  std::vector<std::string> patterns;  // what programs print
+  std::vector<std::string> symptoms;  // how people and guides tell it: never looked for in a log
   std::string example;
   std::string cause;
   std::vector<KnownCure> cures;
@@ -39,7 +41,10 @@ struct Match {
 /// Everything that is known about a pasted error or a log, the most specific first.
 std::vector<Match> explain(std::string_view text);
 
-/// The line of a text that shows row `row` of the table, if any.
+/// The lines of a log that show row `row` of the table, if any: what programs print, not how people tell it.
 std::vector<Match> explain_row(std::string_view text, int row);
+
+/// A line as some program prints it when it fails.
+bool is_known_message(std::string_view line);
 
 }  // namespace hearth::doctor

@@ -72,6 +72,80 @@ constexpr Message kMessages[] = {
     {"No matching distribution found for easy-dwpose", "paddle-arm"},
     {"requires 102400 bytes of shared memory, the device supports 101376", "shared-memory-99k"},
     {"NVRM: nvCheckOkFailedNoLog: Check failed: Out of memory [NV_ERR_NO_MEMORY] (0x00000051)", "nv-no-memory"},
+    // Troubles that guides describe in words of their own.
+    {"Standard ComfyUI containers and PyTorch wheels don't support sm_121.", "torch-capability-warning"},
+    {"Disabling **Triton/torch.compile** (doesn't support sm_121 yet)", "ptxas-sm121a"},
+    {"**torch.compile Disabled**: Triton doesn't support sm_121 yet.", "ptxas-sm121a"},
+    {"Your SageAttention wasn't compiled for sm_121.", "sage-attention"},
+    {"SageAttention PR #297 added sm_121 support but was merged then reverted", "sage-attention"},
+    {"`--gpu-only` - fights the unified memory fabric, hurts performance", "copied-flags"},
+    {"`--cache-none` - disables natural caching, slows model loading", "copied-flags"},
+    {"`--disable-mmap` - prevents memory-mapped model loading", "mmap-slow"},
+    {"--fp16-unet --fp16-vae --fp16-text-enc  # FP16 precision throughout", "black-picture"},
+    {"`PYTORCH_NO_CUDA_MEMORY_CACHING=1` - let fabric manage memory", "copied-flags"},
+    {"# Lock GPU clocks to maximum (3003 MHz) - prevents throttling", "clock-lock"},
+    {"GPU clock settings don't persist across reboots due to GB10 firmware behavior.", "clock-lock"},
+    {"| CUDA 12.8 | sm_120 | **No** |", "nvcc-unsupported-architecture"},
+    {"| PyTorch cu128 | 2.7.0+cu128 | Nur bis sm_120 | Deutlich langsamer |", "torch-cu128-slow"},
+    {"| TensorFlow | alle | Offiziell nicht mehr unterst\xc3\xbctzt |", "tensorflow-gpu"},
+    {"TensorRT: Kein sm_121 Support", "tensorrt-provider"},
+    {"| TensorRT | 10.x | Nur sm_120 | Kein sm_121 |", "tensorrt-provider"},
+    {"ONNX Runtime: Muss selbst kompiliert werden mit `CMAKE_CUDA_ARCHITECTURES=121`", "onnxruntime-gpu"},
+    {"PaddlePaddle: Kein ARM64 Support", "paddle-arm"},
+    {"Problem: `/usr/bin/nvcc` statt `/usr/local/cuda/bin/nvcc`", "nvcc-unsupported-architecture"},
+    {"Bei OOM: Caches leeren mit `sudo sh -c \"sync; echo 3 > /proc/sys/vm/drop_caches\"`", "vllm-free-memory"},
+    {"pip install --break-system-packages <package>", "externally-managed"},
+    {"curl -fsSL https://example.org/install.sh | bash", "piped-installer"},
+    {"-v /usr/local/cuda:/usr/local/cuda:ro", "cuda-mounted"},
+    {"Prevents OOM errors with large batch sizes", "cuda-out-of-memory"},
+    {"**Symptoms**: `CUDA out of memory` or system hangs", "cuda-out-of-memory"},
+    {"system hangs", "host-hang"},
+    {"`nvidia-smi` reports `[N/A]` for GPU memory", "memory-not-supported"},
+    {"FP8 precision (may not be supported)", "precision-support"},
+    {"INT8 quantization (may have limited support)", "precision-support"},
+    {"`torch.compile()` (experimental, may have issues)", "precision-support"},
+    {"Issue: Slow Inference", "slow-pictures"},
+    {"**Symptoms**: >5s per sprite", "slow-pictures"},
+    {"Issue: Poor Image Quality", "picture-quality"},
+    {"**Symptoms**: Blurry or low-detail sprites", "picture-quality"},
+    {"**Symptoms**: Slow inference despite FP16 enabled", "tensor-cores-unused"},
+    {"`--fit on` and `--gpu-memory-utilization` in vLLM miscalculate available memory", "vllm-free-memory"},
+    {"Standard x86_64 Docker images won't work. Need ARM64+CUDA builds.", "exec-format"},
+    {"`ghcr.io/ggml-org/llama.cpp:server-cuda` is amd64 only.", "exec-format"},
+    {"Stock vLLM is compiled for SM_100 (Hopper). NVFP4 MoE kernels need SM_120+ specific builds.",
+     "vllm-nvfp4-kernels"},
+    {"llama.cpp ~40% slower than vLLM", "llama-slower"},
+    {"Requires llama.cpp b7186+ with Feb 4, 2026 key_gdiff fix (PR #19324).", "unknown-architecture"},
+    {"| 405B | 810GB (no) | 405GB (no) | ~100GB (barely) | ~115GB (barely) |", "too-large"},
+    {"| **Flux.1 Dev + ControlNet** | OOM | Yes |", "cuda-out-of-memory"},
+    {"docker run --rm --gpus all nvidia/cuda:12.3.0-base-ubuntu22.04 nvidia-smi", "image-gone"},
+    {"image: nvidia/comfyui:latest  # Official NVIDIA image optimized for DGX", "image-gone"},
+    {"sudo dgx-cluster init --role leader", "dgx-cluster"},
+    {"cd ~/dgx-playbooks/comfyui", "playbook-path"},
+    {"raise Exception(\"No ComfyUI devices available\")", "connection-refused"},
+    {"nvidia-ctk: command not found", "runtime-nvidia"},
+    {"graph deadlocks, UMA leak", "driver-branch"},
+    {"retained frees on 610", "driver-branch"},
+    {"undefined symbol", "undefined-symbol-torch"},
+    {"Error Internal", "shared-memory-99k"},
+    {"!!!!", "nvfp4-noise"},
+    {"Xid 31 on 64 KiB + r610", "xid"},
+    {"oom-kill", "oom-killed"},
+    {"second server OOMs both", "cuda-out-of-memory"},
+    {"thrash, hours of disk light", "swap-thrash"},
+    {"memory \"missing\"", "memory-missing"},
+    {"\"limit set\" but ignored", "limit-ignored"},
+    {"slow first call", "first-call"},
+    {"decode 63 vs 94 ms/step at equal clocks", "hidden-state"},
+    {"> 86-92 C, reboots without log", "thermal-slowdown"},
+    {"API up, model not", "still-loading"},
+    {"address in use", "address-in-use"},
+    {"`ibv_reg_mr`/`ibv_create_qp` ENOMEM", "ibv-memlock"},
+    {"silent TP hang", "ib-modify-qp"},
+    {"TLS and cert errors", "certificate-time"},
+    {"UTF-8 mangling in C locale", "locale-ascii"},
+    {"clients lose server", "lost-address"},
+    {"94-96 % util at 15-18 W, 500-850 MHz; no throttle flag", "low-power-state"},
     {"Free memory on device cuda:0 (98.2/119.7 GiB) on startup is less than desired GPU memory utilization (0.9)",
      "vllm-free-memory"},
 };
@@ -104,6 +178,17 @@ TEST(Explain, WhatIsNotKnownMatchesNothing) {
   EXPECT_TRUE(explain("").empty());
   EXPECT_TRUE(explain("everything is fine").empty());
   EXPECT_TRUE(explain("Segmentation fault (core dumped)").empty());
+}
+
+// How people tell a trouble is looked for in what they paste, never in logs: those also hold what users asked.
+TEST(Explain, SymptomsAreNoLinesOfALog) {
+  EXPECT_FALSE(explain("a blurry or low-detail sprite").empty());
+  EXPECT_FALSE(is_known_message("prompt: a blurry or low-detail sprite of a machine that hangs"));
+  EXPECT_TRUE(is_known_message("torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 20.00 GiB."));
+  for (const KnownError& error : known_errors()) {
+    EXPECT_FALSE(error.patterns.empty() && error.symptoms.empty()) << error.id;
+    for (const std::string& symptom : error.symptoms) EXPECT_GE(symptom.size(), 3u) << error.id;
+  }
 }
 
 TEST(Explain, CuresHoldNothingThatIsKnownToBeWrong) {

@@ -59,27 +59,50 @@ void write_finding(Page& page, const Finding& finding) {
                             Verdict::kUnknown)));
   page.wrapped("      found  ", outcome.cause);
   page.wrapped("      wanted ", finding.check->title);
-  for (const Evidence& evidence : outcome.evidence) page.wrapped("      read   ", evidence.where + ": "
-                                                                                                   "" + evidence.what);
+  for (const Evidence& read : outcome.evidence) page.wrapped("      read   ", read.where + ": " + read.what);
   for (const Cure& cure : outcome.cures) write_cure(page, cure);
 }
 
-// What could not be read is one line each; what is fine is a number, unless all is asked for.
-void write_short(Page& page, const std::vector<const Finding*>& findings, Verdict verdict, const TextStyle& style) {
-  if (verdict == Verdict::kOk && !style.shows_all) {
-    return page.line(page.painted(fmt::format("  {} checks found nothing to complain about", findings.size()),
-                                  Verdict::kOk));
-  }
+void write_one_short(Page& page, const Finding& finding) {
+  const Outcome& outcome = finding.outcome;
+  std::string what = outcome.cause;
+  for (const Evidence& read : outcome.evidence) what += (what.empty() ? "" : "; ") + read.where + ": " + read.what;
+  const std::string verdict = page.painted(fmt::format("{:<8}", name_of(outcome.verdict)), outcome.verdict);
+  const std::string row = page.painted(fmt::format("[{}]", finding.check->row), Verdict::kUnknown);
+  page.line(fmt::format("  {} {}  {}", verdict, finding.check->title, row));
+  page.wrapped("           ", what);
+}
+
+// Many checks often wait for one reading: it is named once, with their rows.
+void write_unknown(Page& page, const std::vector<const Finding*>& findings) {
+  std::vector<std::vector<const Finding*>> by_cause;
   for (const Finding* finding : findings) {
-    const Outcome& outcome = finding->outcome;
-    std::string what = outcome.cause;
-    for (const Evidence& evidence : outcome.evidence) {
-      what += (what.empty() ? "" : "; ") + evidence.where + ": " + evidence.what;
+    const auto same = std::ranges::find(by_cause, finding->outcome.cause,
+                                        [](const auto& some) { return some[0]->outcome.cause; });
+    (same == by_cause.end() ? by_cause.emplace_back() : *same).push_back(finding);
+  }
+  for (const auto& some : by_cause) {
+    if (some.size() == 1) {
+      write_one_short(page, *some[0]);
+      continue;
     }
-    page.line(fmt::format("  {} {}  {}", page.painted(fmt::format("{:<8}", name_of(verdict)), verdict),
-                          finding->check->title, page.painted(fmt::format("[{}]", finding->check->row),
-                              Verdict::kUnknown)));
-    page.wrapped("           ", what);
+    std::string rows;
+    for (const Finding* finding : some) rows += fmt::format("{}{}", rows.empty() ? "" : ", ", finding->check->row);
+    page.line(fmt::format("  {} {} checks", page.painted("unknown ", Verdict::kUnknown), some.size()));
+    page.wrapped("           ", some[0]->outcome.cause);
+    page.wrapped("           ", "rows " + rows);
+  }
+}
+
+// What could not be read is short; what is fine is a number, unless all is asked for.
+void write_short(Page& page, const std::vector<const Finding*>& findings, Verdict verdict, const TextStyle& style) {
+  if (style.shows_all) {
+    for (const Finding* finding : findings) write_one_short(page, *finding);
+  } else if (verdict == Verdict::kUnknown) {
+    write_unknown(page, findings);
+  } else {
+    const std::string what = fmt::format("  {} checks found nothing to complain about", findings.size());
+    page.line(page.painted(what, Verdict::kOk));
   }
 }
 
@@ -103,14 +126,14 @@ void write_findings(Page& page, std::span<const Finding> findings, const TextSty
 void write_programs(Page& page, const std::vector<Program>& programs) {
   if (programs.empty()) return;
   page.line();
-  page.line("Other programs here, and whether they run on a GB10 (sm_121)");
+  page.line("Other programs here, and whether they run on a GB10 (sm_121); --env names the variables each needs");
   for (const Program& program : programs) {
     const Verdict verdict = program.runs == Runs::kYes  ? Verdict::kOk
                             : program.runs == Runs::kNo ? Verdict::kWarning
                                                         : Verdict::kUnknown;
+    const std::string version = program.version.empty() ? "(version unknown)" : program.version;
     page.line(fmt::format("  {} {} {}  {}", page.painted(fmt::format("{:<8}", name_of(program.runs)), verdict),
-                          program.name, program.version.empty() ? "(version unknown)" : program.version,
-                              program.place));
+                          program.name, version, program.place));
     page.wrapped("           ", program.why);
   }
 }

@@ -20,6 +20,8 @@ const Command kKernelLog = {"journalctl", "-k", "-b", "--no-pager", "-o", "short
 const Command kServiceLog = {"journalctl", "-b", "--no-pager", "-o", "short-iso", "-n", "2000", "-u", "hearth*",
                              "-u", "vllm*", "-u", "llama*", "-u", "comfyui*"};
 const Command kLastBoot = {"journalctl", "-k", "-b", "-1", "--no-pager", "-o", "short-iso", "-n", "400"};
+const Command kLastEnd = {"journalctl", "-b", "-1", "--no-pager", "-o", "short-iso", "-n", "5", "-u",
+                          "systemd-journald"};
 const Command kRuntimes = {"docker", "info", "--format", "{{json .Runtimes}}"};
 const Command kUpdates = {"fwupdmgr", "get-updates", "--no-metadata-check", "--no-unreported-check"};
 const std::vector<std::string> kForbidden = {

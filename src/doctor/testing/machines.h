@@ -13,7 +13,7 @@ inline const std::vector<std::string> kHealthy = {"gb10", "spark64", "rtx4090", 
 /// The folder of a healthy machine.
 std::string machine_folder(const std::string& name);
 
-extern const Command kGauges, kApps, kReasons, kKernelLog, kServiceLog, kLastBoot, kRuntimes, kUpdates;
+extern const Command kGauges, kApps, kReasons, kKernelLog, kServiceLog, kLastBoot, kLastEnd, kRuntimes, kUpdates;
 /// Advice of guides that is known to be wrong or harmful: no cure may hold it.
 extern const std::vector<std::string> kForbidden;
 extern const std::string kSite;  // site-packages of an environment below the home folder

@@ -14,6 +14,7 @@
 #include <fmt/format.h>
 
 #include "core/base/check.h"
+#include "formats/direct/mapped_file.h"
 #include "formats/direct/read_buffer.h"
 
 namespace hearth {
@@ -27,6 +28,19 @@ int64_t aligned_up(int64_t n) { return aligned_down(n + kReadAlignment - 1); }
 
 Error read_failure(const std::string& path, int number) {
   return Error(Code::kIo, fmt::format("{}: cannot read: {}", path, std::strerror(number)));
+}
+
+// What `work` throws: on a pool's thread nothing may be thrown further.
+template <class Work>
+std::optional<Error> error_of(Work&& work) {
+  try {
+    work();
+    return std::nullopt;
+  } catch (const Error& e) {
+    return e;
+  } catch (const std::bad_alloc&) {
+    return Error(Code::kNoMemory, "no memory left for what was read");
+  }
 }
 
 }  // namespace
@@ -47,11 +61,20 @@ struct DirectReader::OpenFile {
     state = file_state(descriptor.get());
   }
 
+  [[noreturn]] void fail_changed() const {
+    throw Error(Code::kCorruptFile, fmt::format("{}: the file changed while it was read; try again when nothing "
+                                                "writes to it any more", path));
+  }
+  [[noreturn]] void fail_short(int64_t end, int64_t missing) const {
+    throw Error(Code::kCorruptFile, fmt::format("{}: the file ends at {}, {} bytes are missing", path, end, missing));
+  }
+
   void check_unchanged() const {
-    if (file_state(descriptor.get()) != state) {
-      throw Error(Code::kCorruptFile, fmt::format("{}: the file changed while it was read; try again when nothing "
-                                                  "writes to it any more", path));
-    }
+    if (file_state(descriptor.get()) != state) fail_changed();
+  }
+  void check_holds(const Extent& extent) const {
+    const int64_t end = extent.offset + extent.bytes;
+    if (end > state.bytes) fail_short(state.bytes, end - state.bytes);
   }
 };
 
@@ -72,10 +95,10 @@ struct DirectReader::Run {
   Run(const std::vector<OpenFile>& files, const ReadOptions& options, std::span<std::byte> ring,
       std::span<const Extent> extents, ReadQueue& queue, const std::stop_token& stop)
       : files(files), options(options), extents(extents), queue(queue), stop(stop),
-        buffers(static_cast<size_t>(options.depth)) {
+        buffers(static_cast<size_t>(options.blocks())) {
     if (std::ssize(ring) < options.ring_bytes()) own_ring = make_read_buffer(options.ring_bytes());
     std::byte* slots = own_ring ? own_ring.get() : ring.data();
-    for (int i = 0; i < options.depth; ++i) {
+    for (int i = 0; i < options.blocks(); ++i) {
       buffers[i].ring_slot = slots + i * (options.block_bytes + ReadOptions::kSlack);
       idle.push_back(i);
     }
@@ -88,11 +111,12 @@ struct DirectReader::Run {
       int64_t index = -1, own_bytes = 0;
       {
         std::lock_guard lock(mutex);
-        if (has_stopped || next == std::ssize(extents) || idle.empty()) return;
+        if (has_stopped || next == std::ssize(extents) || idle.empty() || under_way == options.depth) return;
         own_bytes = bytes_beside_ring(extents[next]);
         if (own_bytes > 0 && beside_ring > 0 && beside_ring + own_bytes > options.ring_bytes()) return;
         beside_ring += own_bytes;
         index = next++;
+        ++under_way;
         slot = idle.back();
         idle.pop_back();
       }
@@ -122,6 +146,15 @@ struct DirectReader::Run {
   int64_t bytes_beside_ring(const Extent& extent) const {
     const int64_t bytes = extent.offset + extent.bytes - aligned_down(extent.offset);
     return bytes > options.block_bytes + ReadOptions::kSlack ? aligned_up(bytes) : 0;
+  }
+
+  // The slot's extent is there: before it is used the disk begins with another, if a slot is idle.
+  void arrive() {
+    {
+      std::lock_guard lock(mutex);
+      --under_way;
+    }
+    start();
   }
 
   // The right to wait for one extent, so that nobody waits for what will not come; false when the run has stopped.
@@ -168,10 +201,7 @@ struct DirectReader::Run {
       drop_cached(file, buffer.first + buffer.got, outcome.result);
       if (end >= buffer.wanted) return slot;
       // A read may be short anywhere; one that gives nothing whole is the end of the file.
-      if (aligned_down(end) <= buffer.got) {
-        throw Error(Code::kCorruptFile, fmt::format("{}: the file ends at {}, {} bytes are missing", file.path,
-                                                    buffer.first + end, buffer.wanted - end));
-      }
+      if (aligned_down(end) <= buffer.got) file.fail_short(buffer.first + end, buffer.wanted - end);
       if (must_stop()) throw Error(Code::kCancelled, kCancelled);
       buffer.got = aligned_down(end);
       submit(slot);
@@ -205,6 +235,7 @@ struct DirectReader::Run {
   std::condition_variable has_changed;
   std::vector<size_t> idle;  // slots
   int64_t next = 0;
+  int under_way = 0;        // reads
   int64_t beside_ring = 0;  // bytes of buffers of their own
   int64_t unclaimed = 0;  // extents under way that nobody waits for yet
   bool has_stopped = false;
@@ -212,19 +243,22 @@ struct DirectReader::Run {
 };
 
 ReadOptions ReadOptions::within(int64_t bytes) const {
-  constexpr int kLeastDepth = 2;
+  constexpr int kLeast = 2;
   ReadOptions smaller = *this;
-  smaller.depth = static_cast<int>(std::clamp<int64_t>(bytes / (block_bytes + kSlack), kLeastDepth, depth));
-  const int64_t share = aligned_down(bytes / smaller.depth) - kSlack;
+  const int n = static_cast<int>(std::clamp<int64_t>(bytes / (block_bytes + kSlack), kLeast, blocks()));
+  if (n < blocks()) smaller.spare = std::max(1, n / 3);
+  smaller.depth = n - smaller.spare;
+  const int64_t share = aligned_down(bytes / n) - kSlack;
   smaller.block_bytes = std::clamp(share, kReadAlignment, block_bytes);
   return smaller;
 }
 
 DirectReader::DirectReader(std::vector<std::string> paths, ReadOptions options, std::span<std::byte> ring)
     : options_(options), ring_(ring) {
-  check(options_.block_bytes % kReadAlignment == 0 && options_.block_bytes > 0 && options_.depth > 0,
+  check(options_.block_bytes % kReadAlignment == 0 && options_.block_bytes > 0 && options_.depth > 0 &&
+            options_.spare >= 0,
         "a ring has whole blocks");
-  for (std::string& path : paths) files_.emplace_back(std::move(path), options_.is_direct);
+  for (std::string& path : paths) files_.emplace_back(std::move(path), options_.is_direct && !options_.is_mapped);
 }
 
 DirectReader::~DirectReader() = default;
@@ -234,6 +268,7 @@ const FileState& DirectReader::state(int file) const { return files_[file].state
 
 void DirectReader::read(std::span<const Extent> extents, ThreadPool& pool,
                         FunctionRef<void(int64_t, std::span<const std::byte>)> use, const std::stop_token& stop) {
+  if (options_.is_mapped) return read_mapped(extents, pool, use, stop);
   std::unique_ptr<ReadQueue> queue = options_.uses_uring ? make_uring_queue(options_.depth) : nullptr;
   uses_uring_ = queue != nullptr;
   if (!queue) queue = make_threads_queue(options_.depth);
@@ -249,22 +284,55 @@ void DirectReader::read(std::span<const Extent> extents, ThreadPool& pool,
     for (int64_t call = begin; call < end; ++call) {
       if (stop.stop_requested()) run.stop_with(Error(Code::kCancelled, kCancelled));
       if (!run.claim()) return;
-      try {
+      std::optional<Error> error = error_of([&] {
         const size_t slot = run.wait_for_one();
+        run.arrive();
         const Buffer& buffer = run.buffers[slot];
         const Extent& extent = extents[buffer.extent];
         use(buffer.extent, {buffer.data() + (extent.offset - buffer.first), static_cast<size_t>(extent.bytes)});
         run.finish(slot);
         run.start();
-      } catch (const Error& e) {
-        run.stop_with(e);
-      } catch (const std::bad_alloc&) {
-        run.stop_with(Error(Code::kNoMemory, "no memory left for what was read"));
-      }
+      });
+      if (error) run.stop_with(*std::move(error));
     }
   });
   run.drain();
   if (run.failure) throw *run.failure;
+  for (const OpenFile& file : files_) file.check_unchanged();
+}
+
+void DirectReader::read_mapped(std::span<const Extent> extents, ThreadPool& pool,
+                               FunctionRef<void(int64_t, std::span<const std::byte>)> use,
+                               const std::stop_token& stop) {
+  std::vector<std::unique_ptr<MappedFile>> maps;
+  for (const OpenFile& file : files_) {
+    maps.push_back(std::make_unique<MappedFile>(file.descriptor.get(), file.state.bytes));
+  }
+  for (const Extent& extent : extents) files_[extent.file].check_holds(extent);
+  auto ask_for = [&](int64_t i) {
+    if (i < std::ssize(extents)) maps[extents[i].file]->will_need(extents[i].offset, extents[i].bytes);
+  };
+  for (int64_t i = 0; i < options_.depth; ++i) ask_for(i);
+  std::mutex mutex;
+  std::optional<Error> failure;
+  std::atomic<bool> has_failed{false};
+  auto use_one = [&](int64_t i) {
+    if (stop.stop_requested()) throw Error(Code::kCancelled, kCancelled);
+    ask_for(i + options_.depth);
+    const Extent& extent = extents[i];
+    const MappedFile& map = *maps[extent.file];
+    use(i, map.bytes().subspan(static_cast<size_t>(extent.offset), static_cast<size_t>(extent.bytes)));
+    if (!map.is_whole()) files_[extent.file].fail_changed();
+  };
+  pool.parallel_for(std::ssize(extents), 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end && !has_failed; ++i) {
+      std::optional<Error> error = error_of([&] { use_one(i); });
+      if (!error) continue;
+      std::lock_guard lock(mutex);
+      if (!has_failed.exchange(true)) failure = std::move(error);
+    }
+  });
+  if (failure) throw *failure;
   for (const OpenFile& file : files_) file.check_unchanged();
 }
 

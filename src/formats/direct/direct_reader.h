@@ -1,7 +1,8 @@
 // DirectReader: runs of bytes out of large files at the speed of the disk, past the page cache. Reads are aligned,
 // large, many at once and land in a ring of buffers of fixed size; what a run holds is handed to a pool's threads as
 // soon as it is there, in any order. A file system without O_DIRECT is read through the page cache, which is emptied
-// behind. One caller; a file that is cut short or changes meanwhile is an error.
+// behind. On request files are mapped instead and the page cache keeps them. One caller; a file that is cut short or
+// changes meanwhile is an error.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -26,15 +27,19 @@ struct Extent {
 
 struct ReadOptions {
   int64_t block_bytes = 4 << 20;  // of one read; a multiple of 4 KiB
-  int depth = 32;                 // reads under way at once; the ring holds depth blocks
-  /// Of the ring: depth blocks and what alignment adds to each.
-  int64_t ring_bytes() const { return depth * (block_bytes + kSlack); }
-  static constexpr int64_t kSlack = 8 << 10;
-  /// The same with a ring of at most `bytes`: fewer blocks, and smaller ones where not even two fit.
-  ReadOptions within(int64_t bytes) const;
-
+  int depth = 32;                 // reads under way at once
+  int spare = 0;                  // blocks beside, which are used while the disk goes on
   bool is_direct = true;          // past the page cache where the file system can
   bool uses_uring = true;         // where the kernel lets us
+  bool is_mapped = false;         // through the page cache, which keeps what was read; without a ring
+
+  int blocks() const { return depth + spare; }
+  /// Of the ring: its blocks and what alignment adds to each.
+  int64_t ring_bytes() const { return is_mapped ? 0 : blocks() * (block_bytes + kSlack); }
+  static constexpr int64_t kSlack = 8 << 10;
+  /// The same with a ring of at most `bytes`: fewer blocks, a third of them spare, and smaller ones where not even two
+  /// fit.
+  ReadOptions within(int64_t bytes) const;
 };
 
 class DirectReader {
@@ -61,6 +66,8 @@ class DirectReader {
   struct OpenFile;
   struct Buffer;
   struct Run;
+  void read_mapped(std::span<const Extent> extents, ThreadPool& pool,
+                   FunctionRef<void(int64_t index, std::span<const std::byte>)> use, const std::stop_token& stop);
   std::vector<OpenFile> files_;
   ReadOptions options_;
   std::span<std::byte> ring_;

@@ -4,18 +4,23 @@
 
 #include <gtest/gtest.h>
 
+#include <fcntl.h>
+
 #include <atomic>
+#include <csignal>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <random>
 
 #include "core/testing/temp_folder.h"
+#include "formats/direct/mapped_file.h"
 
 namespace hearth {
 namespace {
 
 struct Case {
-  bool is_direct, uses_uring;
+  bool is_direct, uses_uring, is_mapped = false;
 };
 
 std::string random_file(const testing::TempFolder& folder, const std::string& name, int64_t bytes, uint32_t seed) {
@@ -29,12 +34,12 @@ std::string random_file(const testing::TempFolder& folder, const std::string& na
 class DirectRead : public ::testing::TestWithParam<Case> {
  protected:
   ReadOptions options() const {
-    return {.block_bytes = 64 << 10, .depth = depth_, .is_direct = GetParam().is_direct,
-            .uses_uring = GetParam().uses_uring};
+    return {.block_bytes = 64 << 10, .depth = depth_, .spare = spare_, .is_direct = GetParam().is_direct,
+            .uses_uring = GetParam().uses_uring, .is_mapped = GetParam().is_mapped};
   }
   testing::TempFolder folder_;
   ThreadPool pool_{3};
-  int depth_ = 8;
+  int depth_ = 8, spare_ = 3;
 };
 
 TEST_P(DirectRead, EveryExtentArrivesOnceAndWhole) {
@@ -62,6 +67,7 @@ TEST_P(DirectRead, EveryExtentArrivesOnceAndWhole) {
 TEST_P(DirectRead, FewerBuffersThanThreadsWorkAndStopToo) {
   random_file(folder_, "a", 500'000, 1);
   depth_ = 1;
+  spare_ = 0;
   DirectReader reader({folder_.path("a")}, options());
   std::vector<Extent> extents;
   for (int64_t i = 0; i < 50; ++i) extents.push_back({0, i * 10'000, 10'000});
@@ -147,11 +153,46 @@ TEST_P(DirectRead, CancelledAndThrowingUsersEndIt) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Ways, DirectRead,
-                         ::testing::Values(Case{true, true}, Case{true, false}, Case{false, true}, Case{false, false}),
+                         ::testing::Values(Case{true, true}, Case{true, false}, Case{false, true}, Case{false, false},
+                                           Case{false, false, true}),
                          [](const auto& info) {
+                           if (info.param.is_mapped) return std::string("Mapped");
                            return std::string(info.param.is_direct ? "Direct" : "Cached") +
                                   (info.param.uses_uring ? "Uring" : "Threads");
                          });
+
+// The pages behind the cut are touched: without care that is the end of the process.
+TEST(DirectRead, AFileCutShortWhileItIsMappedIsDetected) {
+  testing::TempFolder folder;
+  random_file(folder, "cut", 4'000'000, 1);
+  DirectReader reader({folder.path("cut")}, {.is_mapped = true});
+  const std::vector<Extent> extents = {{0, 0, 100'000}, {0, 100'000, 3'900'000}};
+  ThreadPool alone(1);
+  int64_t sum = 0;
+  auto cut = [&](int64_t i, std::span<const std::byte> bytes) {
+    if (i == 0) std::filesystem::resize_file(folder.path("cut"), 200'000);
+    for (std::byte b : bytes) sum += static_cast<int64_t>(b);
+  };
+  for (int time = 0; time < 2; ++time) {
+    try {
+      reader.read(extents, alone, cut);
+      FAIL();
+    } catch (const Error& e) {
+      EXPECT_EQ(e.code(), Code::kCorruptFile);
+      EXPECT_NE(e.message().find(time == 0 ? "changed while it was read" : "changed"), std::string::npos)
+          << e.message();
+    }
+    if (time == 0) random_file(folder, "cut", 4'000'000, 1);
+  }
+  EXPECT_GT(sum, 0);
+}
+
+TEST(DirectRead, TouchingAPageThatIsGoneStillEndsOthers) {
+  testing::TempFolder folder;
+  random_file(folder, "cut", 100'000, 1);
+  const MappedFile handled(Descriptor(::open(folder.path("cut").c_str(), O_RDONLY)).get(), 100'000);
+  EXPECT_EXIT(std::raise(SIGBUS), ::testing::KilledBySignal(SIGBUS), "");
+}
 
 TEST(DirectRead, AMissingFileIsNamed) {
   try {

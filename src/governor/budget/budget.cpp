@@ -18,16 +18,39 @@ Lease::~Lease() {
 
 int64_t Lease::bytes() const { return budget_ ? entry_->bytes : 0; }
 
+Result<void> Lease::grow(int64_t bytes) {
+  check(budget_ && bytes >= 0, "a lease that is held grows");
+  const int64_t limit = budget_->limit_bytes();
+  {
+    std::lock_guard lock(budget_->mutex_);
+    if (budget_->add(*entry_, bytes, limit)) return {};
+  }
+  return Unexpected(to_error(budget_->refusal(bytes, entry_->holder)));
+}
+
+void Lease::shrink(int64_t bytes) {
+  check(budget_ && bytes >= 0 && bytes <= entry_->bytes, "a lease shrinks by what it holds");
+  std::lock_guard lock(budget_->mutex_);
+  entry_->bytes -= bytes;
+  budget_->leased_ -= bytes;
+}
+
+// mutex_ held.
+bool Budget::add(Lease::Entry& entry, int64_t bytes, int64_t limit) {
+  if (bytes > limit - leased_) return false;
+  entry.bytes += bytes;
+  leased_ += bytes;
+  peak_ = std::max(peak_, leased_);
+  return true;
+}
+
 Result<Lease> Budget::take(int64_t bytes, std::string_view holder) {
   check(bytes >= 0, "a lease has a size");
   const int64_t limit = limit_bytes();
   {
     std::lock_guard lock(mutex_);
-    if (bytes <= limit - leased_) {
-      leased_ += bytes;
-      peak_ = std::max(peak_, leased_);
-      return Lease(this, leases_.insert(leases_.end(), {std::string(holder), bytes}));
-    }
+    Lease::Entry entry{std::string(holder), 0};
+    if (add(entry, bytes, limit)) return Lease(this, leases_.insert(leases_.end(), std::move(entry)));
   }
   return Unexpected(to_error(refusal(bytes, holder)));
 }
@@ -165,6 +188,61 @@ void LeasedAllocator::take_pages(Storage& storage, int64_t offset, int64_t bytes
     throw Error(Code::kNoMemory, fmt::format("{}: the system gave {} of {}", held.holder, format_bytes(before),
                                              format_bytes(held.bytes())));
   }
+}
+
+// The machine first: a lease is never smaller than what is held.
+void LeasedAllocator::give_back(Storage& storage, std::span<const ByteRange> parts) {
+  check(device_.kind == DeviceKind::kCpu, "only the host's memory is given back in parts");
+  auto& held = static_cast<Held&>(storage);
+  int64_t given = 0;
+  for (const ByteRange& part : parts) {
+    const int failure = ::madvise(held.data() + part.begin, static_cast<size_t>(part.bytes), MADV_DONTNEED);
+    check(failure == 0, "whole pages of an allocation can be given back");
+    given += part.bytes;
+  }
+  held.lease.shrink(given);
+}
+
+Result<void> LeasedAllocator::take_again(Storage& storage, std::span<const ByteRange> parts) {
+  auto& held = static_cast<Held&>(storage);
+  int64_t left = 0;
+  for (const ByteRange& part : parts) left += part.bytes;
+  if (Result<void> leased = held.lease.grow(left); !leased) return leased;
+  if (Result<void> may = look(left, held.holder); !may) {
+    held.lease.shrink(left);
+    return may;
+  }
+  budget_.untouched_ += left;
+  Result<void> done = populate_parts(held, parts, left);
+  budget_.untouched_ -= left;
+  if (!done) give_back(storage, parts);
+  return done;
+}
+
+// A look before each step but the first, which had one. `left`: bytes of the steps that are not begun.
+Result<void> LeasedAllocator::populate_parts(Held& held, std::span<const ByteRange> parts, int64_t& left) {
+  int64_t of_step = 0;
+  bool is_first = true;
+  for (const ByteRange& part : parts) {
+    for (int64_t at = part.begin, end = part.begin + part.bytes; at < end;) {
+      if (is_cancelled_) return unexpected(Code::kCancelled, held.holder + ": given up");
+      if (of_step == 0) {
+        of_step = std::min(left, step_bytes_);
+        left -= of_step;
+        budget_.untouched_ -= of_step;
+        const Result<void> may = std::exchange(is_first, false) ? Result<void>() : look(of_step, held.holder);
+        if (!may) return may;
+      }
+      const int64_t piece = std::min({end - at, kPieceBytes, of_step});
+      if (!populate(held.data(), at, at + piece)) {
+        return unexpected(Code::kNoMemory, fmt::format("{}: the system did not give {} back", held.holder,
+                                                       format_bytes(left + of_step)));
+      }
+      at += piece;
+      of_step -= piece;
+    }
+  }
+  return {};
 }
 
 Result<StorageRef> LeasedAllocator::book(int64_t bytes, std::string_view holder) {

@@ -10,6 +10,7 @@
 #include <list>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -35,6 +36,9 @@ class Lease {
   }
   ~Lease();
   int64_t bytes() const;
+  /// That many bytes more under the same holder, or kNoMemory as Budget::take() says it.
+  Result<void> grow(int64_t bytes);
+  void shrink(int64_t bytes);
 
  private:
   friend class Budget;
@@ -77,6 +81,7 @@ class Budget {
  private:
   friend class Lease;
   friend class LeasedAllocator;
+  bool add(Lease::Entry& entry, int64_t bytes, int64_t limit);
   void give_back(std::list<Lease::Entry>::iterator entry);
   std::vector<Holding> holdings_locked() const;  // mutex_ held
 
@@ -100,6 +105,11 @@ struct HostLimits {
 };
 int64_t host_budget_bytes(const machine::HostMemory& memory, const HostLimits& limits);
 
+/// Bytes of a Storage.
+struct ByteRange {
+  int64_t begin = 0, bytes = 0;
+};
+
 /// An Allocator that takes a lease before it allocates; what the rest of the program uses for lasting memory. Host
 /// memory is really there when it is handed out, or, untouched, when it is filled: its pages are taken in steps, with a
 /// look at the machine before each, so that leases and resident memory agree and a step that would hurt the machine is
@@ -118,6 +128,12 @@ class LeasedAllocator final : public Allocator, private StorageOwner {
   Result<StorageRef> allocate_untouched(int64_t bytes, std::string_view holder) override;
   Result<StorageRef> book(int64_t bytes, std::string_view holder) override;
   Budget& budget() { return budget_; }
+
+  /// Gives parts of a Storage of this allocator back to the machine, whole memory pages only, and their share of its
+  /// lease. What they held is lost, and they must not be touched before take_again(). Host memory only; any thread.
+  void give_back(Storage& storage, std::span<const ByteRange> parts);
+  /// Takes them again, zeroed: leased, looked at and really there, or refused as allocate() does with nothing changed.
+  Result<void> take_again(Storage& storage, std::span<const ByteRange> parts);
   /// The program is about to end: what is being taken is given back within a moment, whatever its size, with
   /// kCancelled. What is smaller than a piece goes on being handed out.
   void cancel_growth() { is_cancelled_ = true; }
@@ -127,6 +143,7 @@ class LeasedAllocator final : public Allocator, private StorageOwner {
   struct Held;
   void release(Storage* storage) noexcept override;
   void take_pages(Storage& storage, int64_t offset, int64_t bytes) override;
+  Result<void> populate_parts(Held& held, std::span<const ByteRange> parts, int64_t& left);
   Result<void> look(int64_t bytes, std::string_view holder) const;
   Budget& budget_;
   const Device device_;

@@ -171,6 +171,62 @@ TEST(LeasedAllocator, UntouchedMemoryIsLeasedAtOnceAndResidentAsItIsFilled) {
   EXPECT_LT(grown(), 8 * MiB);
 }
 
+TEST(LeasedAllocator, PartsGoBackToTheMachineAndAreTakenAgain) {
+  if (!takes_pages()) GTEST_SKIP() << "this system takes pages only when they are written to";
+  Budget budget("host", 100 * MiB);
+  LeasedAllocator memory(budget, {DeviceKind::kCpu});
+  const int64_t before = machine::read_process_memory().anonymous_bytes;
+  const auto grown = [&] { return static_cast<double>(machine::read_process_memory().anonymous_bytes - before); };
+  const StorageRef held = *memory.allocate(96 * MiB, "state tiny");
+  std::fill_n(held->data(), held->bytes(), std::byte{7});
+  const ByteRange parts[] = {{8 * MiB, 32 * MiB}, {64 * MiB, 16 * MiB + 4096}};
+  memory.give_back(*held.get(), parts);
+  EXPECT_EQ(budget.leased_bytes(), 48 * MiB - 4096);
+  EXPECT_NEAR(grown(), 48.0 * MiB, 4.0 * MiB);
+  EXPECT_EQ(held->data()[8 * MiB - 1], std::byte{7});
+  EXPECT_EQ(held->data()[40 * MiB], std::byte{7});
+
+  Lease other = *budget.take(50 * MiB, "weights other");
+  const Result<void> refused = memory.take_again(*held.get(), parts);
+  ASSERT_FALSE(refused);
+  EXPECT_TRUE(refused.error().message().starts_with("state tiny needs 48.0 MiB")) << refused.error().message();
+  EXPECT_EQ(budget.leased_bytes(), 98 * MiB - 4096);
+  EXPECT_NEAR(grown(), 48.0 * MiB, 4.0 * MiB) << "a refusal takes nothing";
+
+  other = Lease();
+  ASSERT_TRUE(memory.take_again(*held.get(), parts));
+  EXPECT_EQ(budget.leased_bytes(), 96 * MiB);
+  EXPECT_EQ(budget.untouched_bytes(), 0);
+  EXPECT_NEAR(grown(), 96.0 * MiB, 4.0 * MiB) << "it is there before anybody writes to it";
+  EXPECT_EQ(held->data()[20 * MiB], std::byte{0});
+}
+
+TEST(LeasedAllocator, WhatIsTakenAgainIsLookedAtInSteps) {
+  Budget budget("host", GiB);
+  int looks = 0, refuse_at = 0;
+  const LeasedAllocator::Look look = [&](int64_t) -> Result<void> {
+    if (++looks == refuse_at) return unexpected(Code::kNoMemory, "the host has 1.0 GiB left");
+    return {};
+  };
+  LeasedAllocator memory(budget, {DeviceKind::kCpu}, look, 16 * MiB);
+  const StorageRef held = *memory.allocate(64 * MiB, "state tiny");
+  const ByteRange all[] = {{0, 40 * MiB}, {40 * MiB, 24 * MiB}};
+  memory.give_back(*held.get(), all);
+  for (int at : {1, 3}) {
+    looks = 0;
+    refuse_at = at;
+    const Result<void> refused = memory.take_again(*held.get(), all);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().details()->at("reason").as_string(), "the host has 1.0 GiB left");
+    EXPECT_EQ(budget.leased_bytes(), 0);
+    EXPECT_EQ(budget.untouched_bytes(), 0);
+  }
+  looks = refuse_at = 0;
+  EXPECT_TRUE(memory.take_again(*held.get(), all));
+  EXPECT_EQ(looks, 4) << "one for all, one more before each of the next three steps";
+  EXPECT_EQ(budget.leased_bytes(), 64 * MiB);
+}
+
 TEST(HostBudget, IsTheSmallestOfItsLimits) {
   machine::HostMemory memory;
   memory.total_bytes = 128 * GiB;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <optional>
 #include <utility>
 
 #include <fmt/format.h>
@@ -15,10 +16,9 @@ namespace {
 
 constexpr int kDeepest = 64;  // a process that is reused as its own descendant while we look does not hold us up
 
-int64_t tree_bytes(int pid, const machine::Root& root, int depth) {
-  const auto memory = machine::read_process_memory(pid, root);
-  if (!memory || depth > kDeepest) return 0;
-  int64_t bytes = memory->resident_bytes;
+void add_tree(int pid, const machine::Root& root, int depth, std::vector<int>& tree) {
+  if (depth > kDeepest || !machine::read_process_memory(pid, root)) return;
+  tree.push_back(pid);
   const std::string tasks = fmt::format("/proc/{}/task", pid);
   for (const std::string& task : root.names(tasks)) {
     const std::string children = root.text(tasks + "/" + task + "/children").value_or("");
@@ -27,16 +27,59 @@ int64_t tree_bytes(int pid, const machine::Root& root, int depth) {
     while (at < end) {
       int child = 0;
       const auto [rest, failure] = std::from_chars(at, end, child);
-      if (failure == std::errc()) bytes += tree_bytes(child, root, depth + 1);
+      if (failure == std::errc()) add_tree(child, root, depth + 1, tree);
       at = failure == std::errc() ? rest : at + 1;
     }
   }
-  return bytes;
+}
+
+// "1234, 5120": a process and the MiB that the driver holds for it.
+std::optional<std::pair<int, int64_t>> process_line(const std::string& line) {
+  int pid = 0;
+  int64_t mib = 0;
+  const char* end = line.data() + line.size();
+  const auto [comma, no_pid] = std::from_chars(line.data(), end, pid);
+  const size_t number = line.find_first_of("0123456789", static_cast<size_t>(comma - line.data()));
+  if (no_pid != std::errc() || number == line.npos) return std::nullopt;
+  const auto [rest, no_mib] = std::from_chars(line.data() + number, end, mib);
+  if (no_mib != std::errc()) return std::nullopt;
+  return std::pair(pid, mib * MiB);
 }
 
 }  // namespace
 
-int64_t process_tree_bytes(int pid, const machine::Root& root) { return pid > 0 ? tree_bytes(pid, root, 0) : 0; }
+std::vector<int> process_tree(int pid, const machine::Root& root) {
+  std::vector<int> tree;
+  if (pid > 0) add_tree(pid, root, 0, tree);
+  return tree;
+}
+
+int64_t ProcessUse::tree_bytes(int pid) {
+  const std::vector<int> tree = process_tree(pid, root_);
+  if (has_integrated_gpu_ && !tree.empty()) ask_driver();
+  int64_t bytes = 0;
+  for (int process : tree) {
+    const auto memory = machine::read_process_memory(process, root_);
+    bytes += memory ? memory->resident_bytes : 0;
+    if (const auto held = gpu_bytes_.find(process); held != gpu_bytes_.end()) bytes += held->second;
+  }
+  return bytes;
+}
+
+// A driver that hangs is left alone for a while: nobody waits for it again and again.
+void ProcessUse::ask_driver() {
+  constexpr std::chrono::milliseconds kLimit{500}, kEvery{2000}, kAfterSilence{30000};
+  const auto now = std::chrono::steady_clock::now();
+  if (now < next_ask_) return;
+  const std::optional<machine::ToolOutput> said =
+      root_.run({"nvidia-smi", "--query-compute-apps=pid,used_memory", "--format=csv,noheader,nounits"}, kLimit);
+  next_ask_ = now + (said ? kEvery : kAfterSilence);
+  if (!said || said->exit_status != 0) return;
+  gpu_bytes_.clear();
+  for (const std::string& line : machine::lines_of(said->text)) {
+    if (const auto held = process_line(line)) gpu_bytes_[held->first] += held->second;
+  }
+}
 
 std::shared_ptr<void> Neighbours::add(Lease lease, std::string name, int pid) {
   std::lock_guard lock(mutex_);
@@ -58,7 +101,7 @@ std::shared_ptr<void> Neighbours::add(Lease lease, std::string name, int pid) {
 void Neighbours::look() {
   std::lock_guard lock(mutex_);
   for (Entry& entry : entries_) {
-    entry.used_bytes = process_tree_bytes(entry.pid, root_);
+    entry.used_bytes = use_.tree_bytes(entry.pid);
     entry.peak_bytes = std::max(entry.peak_bytes, entry.used_bytes);
     if (entry.used_bytes <= entry.promised_bytes || std::exchange(entry.was_warned, true)) continue;
     log::warn("{} uses {}, more than the {} it reserved", entry.name, format_bytes(entry.used_bytes),

@@ -2,8 +2,10 @@
 // was promised and has not taken yet the host still calls available, so it is subtracted before anything else grows.
 // Thread-safe.
 #pragma once
+#include <chrono>
 #include <cstdint>
 #include <list>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -14,8 +16,26 @@
 
 namespace hearth::governor {
 
-/// Resident bytes of a process and of all that it started, directly or not; 0 when it is gone.
-int64_t process_tree_bytes(int pid, const machine::Root& root = {});
+/// A process and all that it started, directly or not; empty when it is gone.
+std::vector<int> process_tree(int pid, const machine::Root& root = {});
+
+/// What processes hold of the machine's memory: what is resident, and on a machine whose GPU shares it what the driver
+/// took for them, which counts as nobody's there. The driver's tool is asked every two seconds at most. One thread.
+class ProcessUse {
+ public:
+  explicit ProcessUse(machine::Root root = {}, bool has_integrated_gpu = false)
+      : root_(std::move(root)), has_integrated_gpu_(has_integrated_gpu) {}
+  /// Of the tree below `pid`.
+  int64_t tree_bytes(int pid);
+
+ private:
+  void ask_driver();
+
+  const machine::Root root_;
+  const bool has_integrated_gpu_;
+  std::map<int, int64_t> gpu_bytes_;  // by process
+  std::chrono::steady_clock::time_point next_ask_{};
+};
 
 class Neighbours {
  public:
@@ -28,7 +48,8 @@ class Neighbours {
     bool was_warned = false;    // it took more than it was promised
   };
 
-  explicit Neighbours(machine::Root root = {}) : root_(std::move(root)) {}
+  explicit Neighbours(machine::Root root = {}, bool has_integrated_gpu = false)
+      : use_(std::move(root), has_integrated_gpu) {}
   /// The promise holds until the handle goes; `lease` is given back then. The handle may outlive nothing else here.
   std::shared_ptr<void> add(Lease lease, std::string name, int pid);
   /// Reads what each uses now, and logs who went beyond its promise.
@@ -41,8 +62,8 @@ class Neighbours {
   struct Entry : Neighbour {
     Lease lease;
   };
-  const machine::Root root_;
   mutable std::mutex mutex_;
+  ProcessUse use_;
   std::list<Entry> entries_;
 };
 

@@ -23,8 +23,20 @@ TEST(Neighbours, ATreeIsItsProcessesTogether) {
   put_process(machine, 12, 300, "13 ");
   put_process(machine, 13, 4000, "");
   put_process(machine, 14, 7, "");
-  EXPECT_EQ(process_tree_bytes(10, machine.root()), 4321 * MiB);
-  EXPECT_EQ(process_tree_bytes(99, machine.root()), 0);
+  ProcessUse use(machine.root());
+  EXPECT_EQ(use.tree_bytes(10), 4321 * MiB);
+  EXPECT_EQ(use.tree_bytes(99), 0);
+}
+
+// What the driver holds is in nobody's resident bytes, and on such a machine it is gone from the host all the same.
+TEST(Neighbours, OnAnIntegratedGpuWhatTheDriverHoldsForThemCountsToo) {
+  machine::testing::Recording machine;
+  put_process(machine, 10, 1, "11 ");
+  put_process(machine, 11, 20, "");
+  machine.answer({"nvidia-smi", "--query-compute-apps=pid,used_memory", "--format=csv,noheader,nounits"},
+                   "11, 5000\n77, 900\n10, [N/A]\n");
+  EXPECT_EQ(ProcessUse(machine.root(), true).tree_bytes(10), 5021 * MiB);
+  EXPECT_EQ(ProcessUse(machine.root(), false).tree_bytes(10), 21 * MiB) << "a discrete card's memory is its own";
 }
 
 TEST(Neighbours, WhatIsPromisedAndNotTakenCountsUntilTheHandleGoes) {

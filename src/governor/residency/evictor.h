@@ -22,6 +22,9 @@ class Resider {
   virtual bool wait_for_leaving() { return false; }
   /// Gives up what costs little to make again (an arena between two pictures); false when there is nothing.
   virtual bool give_spare() { return false; }
+  /// Gives back about `bytes` of the residents' unused memory and, `with_cached`, of what they keep to save work later;
+  /// what running requests may need stays, and all of the one called `but`. The bytes given back.
+  virtual int64_t shrink(int64_t /*bytes*/, bool /*with_cached*/, const std::string& /*but*/) { return 0; }
 };
 
 class Evictor {
@@ -32,11 +35,14 @@ class Evictor {
   void remove(Resider& resider);
 
   /// Lets as much go as `bytes` more need in the budget; false when that changed nothing, so that trying again is
-  /// useless. `but`: the one who asks for room, which does not leave for itself.
+  /// useless. Memory that holds nothing goes first, then who is idle, then what those that stay keep to save work
+  /// later. `but`: the one who asks for room, which does not leave for itself.
   bool make_room(int64_t bytes, const std::string& but, const std::string& why);
   /// Lets the one go that is first in order; false when there is none. Pinned ones too if `even_pinned`.
   bool evict_one(const std::string& why, bool even_pinned = false);
-  /// What could leave now, in that order.
+  /// As much of what is kept without being used as `bytes`, cached work too; the bytes given back.
+  int64_t shrink(int64_t bytes);
+  /// What could leave now, in that order, and what those that stay could give up.
   std::vector<Holding> idle() const;
 
  private:
@@ -46,6 +52,7 @@ class Evictor {
   };
   Seen look() const;  // mutex_ held
   bool evict(const Seen& seen, size_t index, const std::string& why);
+  int64_t shrink_all(int64_t bytes, bool with_cached, const std::string& but);  // mutex_ held
 
   Budget& budget_;
   mutable std::shared_mutex mutex_;  // shared while residers are asked: they never come back here from that

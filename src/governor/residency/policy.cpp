@@ -12,14 +12,19 @@ double idleness(const Resident& resident) { return resident.idle_s / std::max(re
 std::vector<size_t> leaving_order(std::span<const Resident> residents) {
   std::vector<size_t> order;
   for (size_t i = 0; i < residents.size(); ++i) {
-    const Resident& r = residents[i];
-    if (!r.is_busy && !r.is_pinned && r.waiting == 0) order.push_back(i);
+    if (residents[i].may_leave()) order.push_back(i);
   }
   std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) {
     const double first = idleness(residents[a]), second = idleness(residents[b]);
     return first != second ? first > second : residents[a].bytes > residents[b].bytes;
   });
   return order;
+}
+
+int64_t spare_of_staying(std::span<const Resident> residents) {
+  int64_t bytes = 0;
+  for (const Resident& resident : residents) bytes += resident.may_leave() ? 0 : resident.spare_bytes();
+  return bytes;
 }
 
 std::vector<size_t> choose_leaving(std::span<const Resident> residents, int64_t bytes) {

@@ -76,11 +76,19 @@ class Weights {
 
   /// Exact bytes of everything bound so far, alignment included; what a base lends counts nothing.
   int64_t bytes() const { return next_; }
+  /// Has load() map the files: the page cache keeps them, and there is no ring. Before the ring's lease.
+  void map_files(bool is_mapped) { is_mapped_ = is_mapped; }
+  /// Of the ring load() reads fastest through.
+  int64_t ring_bytes() const;
+  /// Has load()'s ring leased if the pool has room for the whole of it.
+  bool try_lease_ring(Allocator& memory, std::string_view holder);
   /// Has load()'s ring leased, a smaller and slower one where the pool has no room for the whole. Throws
   /// Error{kNoMemory} when even the smallest does not fit.
   void lease_ring(Allocator& memory, std::string_view holder);
   /// Has load() use `memory` for its ring, which nobody else does meanwhile; a smaller ring where it is small.
   void lend_ring(std::span<std::byte> memory);
+  /// Has load() take the pages of memory that was allocated untouched while it waits for the disk.
+  void take_beside(StorageRef storage) { taken_beside_.push_back(std::move(storage)); }
   /// Handles on everything bound so far.
   const BoundWeights& bound() const { return bound_; }
   /// Reads everything bound, past the page cache; an untouched slab's pages are taken meanwhile. Throws Error on a file
@@ -90,6 +98,7 @@ class Weights {
             const std::stop_token& stop = {});
 
  private:
+  class Beside;
   struct Job {  // one run of whole row tiles of one weight
     std::string name;
     Located source;
@@ -127,6 +136,8 @@ class Weights {
   ReadOptions ring_;
   StorageRef ring_lease_;
   std::span<std::byte> ring_memory_;
+  std::vector<StorageRef> taken_beside_;
+  bool is_mapped_ = false;
 };
 
 }  // namespace hearth

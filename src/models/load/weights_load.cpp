@@ -1,5 +1,6 @@
 // The second half of Weights: what was bound is read and put in its place.
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <mutex>
 
@@ -20,8 +21,12 @@ constexpr int64_t kLargeModel = 512 * MiB;
 constexpr int64_t kAlignedFor = 8;  // bytes of the longest number; a safetensors file may put tensors anywhere
 constexpr int64_t kGap = 64 * KiB;  // sooner read for nothing than left out by a read of its own
 
-// A small model does not pay for a large ring: 32 MiB, and 128 MiB from half a GiB on.
-ReadOptions read_options(int64_t total_bytes) { return {.block_bytes = total_bytes < kLargeModel ? 1 * MiB : 4 * MiB}; }
+// A small model does not pay for a large ring: 24 MiB, and 192 MiB from half a GiB on. Disks that tell of what is done
+// in lumps are fast with many reads at once, and stand still unless other blocks are used meanwhile.
+ReadOptions read_options(int64_t total_bytes, bool is_mapped) {
+  if (total_bytes < kLargeModel) return {.block_bytes = MiB, .depth = 16, .spare = 8, .is_mapped = is_mapped};
+  return {.block_bytes = 4 * MiB, .depth = 32, .spare = 16, .is_mapped = is_mapped};
+}
 
 }  // namespace
 
@@ -116,18 +121,62 @@ int64_t Weights::stored_bytes() const {
   return total;
 }
 
-void Weights::lease_ring(Allocator& memory, std::string_view holder) {
-  constexpr int kLeastDepth = 2;
-  for (ring_ = read_options(stored_bytes());; ring_.depth /= 2) {
-    Result<StorageRef> lease = memory.book(ring_.ring_bytes(), holder);
-    if (!lease && ring_.depth > kLeastDepth) continue;
-    ring_lease_ = std::move(lease).value();
-    return;
+// Takes pages of memory in step with what is read, so that all of it is there when the last read is.
+class Weights::Beside {
+ public:
+  explicit Beside(const std::vector<StorageRef>& storages) : storages_(storages) {
+    for (const StorageRef& storage : storages_) bytes_ += storage->bytes();
   }
+
+  // From any thread: up to the same share of all.
+  void keep_up_with(double share) {
+    constexpr int64_t kStep = 8 * MiB;
+    const int64_t due = share >= 1 ? bytes_ : static_cast<int64_t>(share * static_cast<double>(bytes_)) / kStep * kStep;
+    int64_t begin = taken_;
+    while (begin < due && !taken_.compare_exchange_weak(begin, due)) {
+    }
+    if (begin < due) take(begin, due);
+  }
+
+ private:
+  // Of the storages as one run of bytes.
+  void take(int64_t begin, int64_t end) const {
+    int64_t first = 0;
+    for (const StorageRef& storage : storages_) {
+      const int64_t from = std::max<int64_t>(begin - first, 0), to = std::min(end - first, storage->bytes());
+      if (from < to) storage->take_pages(from, to - from);
+      first += storage->bytes();
+    }
+  }
+
+  const std::vector<StorageRef>& storages_;
+  int64_t bytes_ = 0;
+  std::atomic<int64_t> taken_{0};
+};
+
+int64_t Weights::ring_bytes() const { return read_options(stored_bytes(), is_mapped_).ring_bytes(); }
+
+bool Weights::try_lease_ring(Allocator& memory, std::string_view holder) {
+  ring_lease_ = {};
+  ring_ = read_options(stored_bytes(), is_mapped_);
+  Result<StorageRef> lease = memory.book(ring_.ring_bytes(), holder);
+  if (lease) ring_lease_ = *std::move(lease);
+  return lease.has_value();
+}
+
+void Weights::lease_ring(Allocator& memory, std::string_view holder) {
+  constexpr int kLeast = 2;  // blocks
+  if (try_lease_ring(memory, holder)) return;
+  do {
+    ring_ = ring_.within(ring_.ring_bytes() / 2);
+    Result<StorageRef> lease = memory.book(ring_.ring_bytes(), holder);
+    if (!lease && ring_.blocks() > kLeast) continue;
+    ring_lease_ = std::move(lease).value();
+  } while (!ring_lease_);
 }
 
 void Weights::lend_ring(std::span<std::byte> memory) {
-  ring_ = read_options(stored_bytes()).within(std::ssize(memory));
+  ring_ = read_options(stored_bytes(), is_mapped_).within(std::ssize(memory));
   ring_memory_ = memory;
 }
 
@@ -156,7 +205,8 @@ void Weights::load(ThreadPool& pool, const std::function<void(const LoadProgress
   state.total_bytes = stored_bytes();
   std::vector<Extent> pieces, extents;
   for (const Job& job : jobs_) pieces.push_back(job.stored);
-  if (!ring_lease_ && ring_memory_.empty()) ring_ = read_options(state.total_bytes);
+  if (!ring_lease_ && ring_memory_.empty()) ring_ = read_options(state.total_bytes, is_mapped_);
+  Beside beside(taken_beside_);
   DirectReader reader(source_->file().paths, ring_, ring_memory_);
   check_files(reader);
   const ReadPlan plan = plan_reads(pieces, ring_.block_bytes, kGap);
@@ -166,6 +216,7 @@ void Weights::load(ThreadPool& pool, const std::function<void(const LoadProgress
   std::mutex mutex;
   auto use = [&](int64_t index, std::span<const std::byte> bytes) {
     const ReadPlan::Read& read = plan.reads[index];
+    double share = 0;
     for (int64_t i = read.first; i < read.first + read.n; ++i) {
       if (stop.stop_requested()) throw Error(Code::kCancelled, "loading was stopped");
       const Job& job = jobs_[plan.pieces[i]];
@@ -175,11 +226,15 @@ void Weights::load(ThreadPool& pool, const std::function<void(const LoadProgress
       std::lock_guard lock(mutex);
       state.done_bytes += job.stored.bytes;
       state.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+      share = static_cast<double>(state.done_bytes) / static_cast<double>(state.total_bytes);
       if (progress) progress(state);
     }
+    beside.keep_up_with(share);
   };
   reader.read(extents, pool, use, stop);
+  beside.keep_up_with(1);
   jobs_.clear();
+  taken_beside_.clear();
   ring_lease_ = {};
 }
 

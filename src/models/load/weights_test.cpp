@@ -273,6 +273,44 @@ TEST(Weights, ReadThroughMemoryThatIsLent) {
   }
 }
 
+TEST(Weights, TakeOtherPagesWhileTheyRead) {
+  const Checkpoint checkpoint = Checkpoint::open(tiny_path("llama.gguf"));
+  Weights sizing(checkpoint, cpu_caps(1));
+  std::unique_ptr<LanguageModel> sized = bind_language_model(sizing);
+  UntouchedMemory memory, others;
+  ThreadPool pool{2};
+  Weights weights(checkpoint, cpu_caps(1), Device{}, *memory.allocate_untouched(sizing.bytes(), "weights"));
+  std::unique_ptr<LanguageModel> model = bind_language_model(weights);
+  for (int64_t bytes : {5 * MiB, 40 * MiB, 1 * KiB}) weights.take_beside(*others.allocate_untouched(bytes, "state"));
+  weights.load(pool);
+  EXPECT_EQ(others.taken, 45 * MiB + KiB);
+  others.refuse_after = others.taken + MiB;
+  Weights again(checkpoint, cpu_caps(1), Device{}, *memory.allocate_untouched(sizing.bytes(), "weights"));
+  model = bind_language_model(again);
+  again.take_beside(*others.allocate_untouched(2 * MiB, "state"));
+  EXPECT_EQ(error_of([&] { again.load(pool); }), "the machine has none left");
+}
+
+TEST(Weights, AreTheSameThroughAMapping) {
+  const Checkpoint checkpoint = Checkpoint::open(tiny_path("llama.gguf"));
+  Weights sizing(checkpoint, cpu_caps(1));
+  std::unique_ptr<LanguageModel> sized = bind_language_model(sizing);
+  RawAllocator memory{Device{}};
+  ThreadPool pool{2};
+  std::vector<std::byte> first;
+  for (bool is_mapped : {false, true}) {
+    const StorageRef slab = *memory.allocate(sizing.bytes(), "weights");
+    Weights weights(checkpoint, cpu_caps(1), Device{}, slab);
+    std::unique_ptr<LanguageModel> model = bind_language_model(weights);
+    weights.map_files(is_mapped);
+    EXPECT_EQ(weights.ring_bytes() == 0, is_mapped);
+    weights.load(pool);
+    const std::vector<std::byte> loaded(slab->data(), slab->data() + sizing.bytes());
+    if (first.empty()) first = loaded;
+    EXPECT_TRUE(loaded == first);
+  }
+}
+
 TEST(Weights, LeaseARingThatFits) {
   const Checkpoint checkpoint = Checkpoint::open(tiny_path("llama.gguf"));
   Weights sizing(checkpoint, cpu_caps(1));
@@ -280,13 +318,19 @@ TEST(Weights, LeaseARingThatFits) {
   UntouchedMemory memory;
   Weights weights(checkpoint, cpu_caps(1), Device{}, *memory.allocate_untouched(sizing.bytes(), "weights"));
   std::unique_ptr<LanguageModel> model = bind_language_model(weights);
+  constexpr int64_t kBlock = MiB + 8 * KiB;
   memory.room = 64 * MiB;
   weights.lease_ring(memory, "loading");
-  EXPECT_EQ(memory.booked, 32 * (MiB + 8 * KiB));
-  memory.room = 5 * MiB;
+  EXPECT_EQ(memory.booked, 24 * kBlock);
+  EXPECT_EQ(weights.ring_bytes(), 24 * kBlock);
+  memory.room = 7 * MiB;
+  EXPECT_FALSE(weights.try_lease_ring(memory, "loading"));
   weights.lease_ring(memory, "loading");
-  EXPECT_EQ(memory.booked, 4 * (MiB + 8 * KiB));
+  EXPECT_EQ(memory.booked, 6 * kBlock);
   memory.room = 2 * MiB;
+  weights.lease_ring(memory, "loading");
+  EXPECT_LE(memory.booked, 2 * MiB) << "of smaller blocks";
+  memory.room = 1 * MiB;
   EXPECT_EQ(error_of([&] { weights.lease_ring(memory, "loading"); }), "no room");
   ThreadPool pool{2};
   weights.load(pool);

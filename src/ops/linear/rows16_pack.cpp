@@ -1,6 +1,6 @@
 // File rows into tiles of 16. Weights pass here once, on their way from the disk: it must not be slower than the disk,
-// so the codes of a block become the words of its planes without being decoded, and words are moved by transposing
-// squares of them.
+// so the codes of a block become the words of its planes without being decoded, words are moved by transposing squares
+// of them, and memory is asked for ahead: 16 rows at once are more streams than a core follows by itself.
 #include <algorithm>
 #include <cstring>
 #include <type_traits>
@@ -52,6 +52,14 @@ void transpose(Vector<T> (&square)[kVector / sizeof(T)]) {
   }
 }
 
+// The same columns of the tile that lies behind, soon wanted: asked for in the order in which they lie. Past the end of
+// a buffer it asks for nothing.
+void fetch_next_tile(const std::byte* file_rows, int64_t row_size, int64_t begin, int64_t bytes) {
+  constexpr int64_t kCacheLine = 64;
+  const std::byte* next = file_rows + kRows * (row_size + begin);
+  for (int64_t i = 0; i < kRows * bytes; i += kCacheLine) __builtin_prefetch(next + i);
+}
+
 // [16][in] -> [in][16].
 template <class T>
 void pack_scalars(int64_t in, int n_rows, const std::byte* rows, std::byte* tile) {
@@ -60,6 +68,7 @@ void pack_scalars(int64_t in, int n_rows, const std::byte* rows, std::byte* tile
   alignas(64) Vector<T> held[kRows][kLine] = {};
   int64_t k = 0;
   for (; k + kLine * n <= in; k += kLine * n) {
+    fetch_next_tile(rows, in * size, k * size, sizeof(held[0]));
     for (int row = 0; row < n_rows; ++row) std::memcpy(held[row], rows + (row * in + k) * size, sizeof(held[row]));
     for (int part = 0; part < kLine; ++part) {
       for (int first = 0; first < kRows; first += n) {
@@ -222,30 +231,36 @@ void put_chunk(const RowWords* rows, const Chunk& at, std::byte* tile) {
   }
 }
 
+// A chunk is put together in the first level cache and leaves it as one run: stores here and there into lines that are
+// not there yet would wait for each of them.
 template <class Block>
 void pack_blocks(DType scheme, int64_t in, int n_rows, const std::byte* file_rows, std::byte* tile) {
   constexpr bool kIsSuper = planes_of<Block>().is_super;
   const int64_t row_size = row_bytes(scheme, in);
   RowWords rows[kRows];
   std::memset(static_cast<void*>(rows), 0, sizeof(rows));
+  alignas(64) std::byte held[kRows * sizeof(Block) * (kIsSuper ? 1 : kBlocks)] = {};
   for (int64_t begin = 0; begin < in; begin += kChunk) {
-    const Chunk at = chunk(scheme, in, begin);
+    const Chunk at = chunk(scheme, in - begin, 0);
+    const int64_t from = row_bytes(scheme, begin), bytes = row_bytes(scheme, at.blocks * kBlock);
+    fetch_next_tile(file_rows, row_size, from, bytes);
     for (int row = 0; row < n_rows; ++row) {
-      const std::byte* from = file_rows + row * row_size + row_bytes(scheme, begin);
+      const std::byte* file = file_rows + row * row_size + from;
       if constexpr (kIsSuper) {
-        const Block& block = block_at<Block>(from, 0);
+        const Block& block = block_at<Block>(file, 0);
         read_k_row(block, rows[row]);
-        auto* sub = reinterpret_cast<uint8_t*>(tile + at.sub);
+        auto* sub = reinterpret_cast<uint8_t*>(held + at.sub);
         if constexpr (requires { block.dmin; }) {
           put_sub_scales(block.scales, row, sub);
         } else {
           for (int s = 0; s < 16; ++s) sub[s * kRows + row] = static_cast<uint8_t>(block.scales[s]);
         }
       } else {
-        read_row<Block>(from, static_cast<int>(at.blocks), rows[row]);
+        read_row<Block>(file, static_cast<int>(at.blocks), rows[row]);
       }
     }
-    put_chunk<Block>(rows, at, tile);
+    put_chunk<Block>(rows, at, held);
+    std::memcpy(tile + kRows * from, held, static_cast<size_t>(kRows * bytes));
   }
 }
 

@@ -48,9 +48,24 @@ const Value* named(const Value& list, const std::string& name) {
 }
 
 // What pictures may be kept in so far.
-std::optional<DType> picture_scheme(const std::string& quant) {
-  if (quant.empty() || quant == "fp16") return DType::kF16;
-  return std::nullopt;
+bool is_kept(const Quant& quant) { return quant.matrix == DType::kF16 || quant.matrix == DType::kBF16; }
+
+std::shared_ptr<const Subject> picture_of(const std::string& name, const Value& families, const Quant& quant,
+                                          const Caps& target) {
+  const Caps cpu = cpu_caps(std::max(target.threads, 1));  // what pictures run on so far
+  if (families.as_list().front().as_string() == "flux") return estimated_flux(name, quant, cpu);
+  std::vector<PictureFile> files;
+  for (const Value& family : families.as_list()) {
+    files.push_back(synthetic_picture(family.as_string(), is_kept(quant) ? *quant.matrix : DType::kF16));
+  }
+  if (!is_kept(quant)) return estimated_picture(name, std::move(files), quant, cpu);
+  auto subject = std::make_shared<PictureSubject>(name, std::move(files), cpu);
+  subject->facts().quant = quant.name;
+  if (target.target == DeviceKind::kCuda) {
+    subject->facts().notes.push_back("pictures run on the CPU in this build: the arena is that of its kernels, the "
+                                     "bound that of the GPU");
+  }
+  return subject;
 }
 
 }  // namespace
@@ -117,6 +132,14 @@ Result<Machine> Catalogue::machine(const std::string& name) const {
   return m;
 }
 
+Result<Machines> Catalogue::machines(const std::string& name) const {
+  Result<Machine> known = machine(name);
+  if (known) return Machines{*known, *known};
+  std::vector<std::string> names = machine_names();
+  names.push_back("this");
+  return unexpected(unknown_name("machine", name, names));
+}
+
 Result<Quant> Catalogue::quant(const std::string& name) const {
   const Value* found = named(data_.at("quants"), name.empty() ? "fp16" : name);
   if (!found) return unexpected(unknown_name("quant", name, quant_names()));
@@ -129,26 +152,7 @@ Result<std::shared_ptr<const Subject>> Catalogue::subject(const std::string& nam
   if (!found) return unexpected(unknown_name("model", name, model_names()));
   Result<Quant> quant = this->quant(quant_name);
   if (!quant) return unexpected(quant.error());
-  const Caps cpu = cpu_caps(std::max(target.threads, 1));  // what pictures run on so far
-  if (const Value* families = found->find("picture")) {
-    if (families->as_list().front().as_string() == "flux") {
-      return std::shared_ptr<const Subject>(estimated_flux(name, *quant, cpu));
-    }
-    const std::optional<DType> scheme = picture_scheme(quant_name);
-    if (!scheme) {
-      return unexpected(Code::kUnsupported, fmt::format("{}: this build keeps pictures' models in 16 or 32 bits, not "
-                                                        "as {}",
-                                                        name, quant_name));
-    }
-    std::vector<PictureFile> files;
-    for (const Value& family : families->as_list()) files.push_back(synthetic_picture(family.as_string(), *scheme));
-    auto subject = std::make_shared<PictureSubject>(name, std::move(files), cpu);
-    if (target.target == DeviceKind::kCuda) {
-      subject->facts().notes.push_back("pictures run on the CPU in this build: the arena is that of its kernels, the "
-                                       "bound that of the GPU");
-    }
-    return std::shared_ptr<const Subject>(std::move(subject));
-  }
+  if (const Value* families = found->find("picture")) return picture_of(name, *families, *quant, target);
   const LmShape shape = LmShape::of(*found);
   if (shape.is_known() && quant->matrix) {
     try {
@@ -160,11 +164,11 @@ Result<std::shared_ptr<const Subject>> Catalogue::subject(const std::string& nam
       if (e.code() != Code::kUnsupported) throw;
     }
   }
-  return std::shared_ptr<const Subject>(estimated_language(name, shape, *quant));
+  return std::shared_ptr<const Subject>(estimated_language(name, shape, *quant, target));
 }
 
 std::shared_ptr<const Subject> Catalogue::rough(const CatalogueEntry& entry, const std::string& quant_name) const {
-  return estimated_language(entry.name, LmShape::of(model(entry.name)), quant(quant_name).value());
+  return estimated_language(entry.name, LmShape::of(model(entry.name)), quant(quant_name).value(), cpu_caps(1));
 }
 
 }  // namespace hearth::planner

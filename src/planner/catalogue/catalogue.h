@@ -38,8 +38,10 @@ class Catalogue {
 
   /// kNotFound with the nearest name and all there are.
   Result<Machine> machine(const std::string& name) const;
+  /// The same with both kinds of models on it, "this" among the names there are.
+  Result<Machines> machines(const std::string& name) const;
   Result<Quant> quant(const std::string& name) const;
-  /// `quant` "": fp16. kUnsupported where pictures have no such scheme. `target`: what the model would run on.
+  /// `quant` "": fp16. `target`: what the model would run on.
   Result<std::shared_ptr<const Subject>> subject(const std::string& name, const std::string& quant,
                                                  const Caps& target) const;
   /// A language model by shapes alone, quickly: for choosing among many.

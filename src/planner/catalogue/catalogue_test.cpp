@@ -55,13 +55,37 @@ TEST(Catalogue, TellsEstimatesFromMeasurements) {
   }
 }
 
+// SDXL's denoiser has 2.57 billion weights, half a billion of them in convolutions; text encoders and VAE stay.
+TEST(Estimate, CountsPicturesInFewerBits) {
+  const Ask ask{.width = 1024, .height = 1024};
+  const auto wide = subject("sdxl", "fp16"), narrow = subject("sdxl", "fp8"), block = subject("sdxl", "nvfp4");
+  EXPECT_TRUE(narrow->facts().is_estimate && block->facts().is_estimate);
+  EXPECT_EQ(narrow->facts().quant, "fp8");
+  const Demand a = wide->demand(ask), b = narrow->demand(ask), c = block->demand(ask);
+  EXPECT_NEAR(static_cast<double>(a.weights_bytes - b.weights_bytes), 2.567e9, 0.02e9);
+  EXPECT_LT(c.weights_bytes, b.weights_bytes);
+  EXPECT_GT(c.weights_bytes, b.weights_bytes - 1'284'000'000) << "convolutions keep their 16 bits";
+  EXPECT_EQ(a.arena_bytes, b.arena_bytes);
+  const Phase full = wide->phases(ask)[1], half = narrow->phases(ask)[1];
+  EXPECT_EQ(half.flops, full.flops);
+  EXPECT_NEAR(half.bytes / full.bytes, 0.5, 0.01);
+  EXPECT_EQ(half.math, Math::kF8);
+  EXPECT_GT(subject("sdxl+refiner", "int4")->demand(ask).weights_bytes, 4e9);
+  EXPECT_FALSE(subject("sdxl", "bf16")->facts().is_estimate);
+}
+
+TEST(Estimate, SaysWhereASchemeDoesNotSuit) {
+  const auto odd = subject("gpt-oss-20b", "q4_k_m"), even = subject("qwen3-30b-a3b", "q4_k_m");
+  EXPECT_NE(odd->facts().notes.back().find("rows of 2880 numbers"), std::string::npos) << odd->facts().notes.back();
+  EXPECT_EQ(even->facts().notes.size(), 1u);
+}
+
 TEST(Catalogue, NamesWhatThereIs) {
   const Error model = catalogue().subject("llama-3.1-80b", "", cpu()).error();
   EXPECT_EQ(model.code(), Code::kNotFound);
   EXPECT_NE(model.message().find("did you mean 'llama-3.1-8"), std::string::npos) << model.message();
   EXPECT_NE(catalogue().machine("gb11").error().message().find("gb10"), std::string::npos);
   EXPECT_NE(catalogue().subject("sdxl", "q4", cpu()).error().message().find("q4_k_m"), std::string::npos);
-  EXPECT_EQ(catalogue().subject("sdxl", "fp8", cpu()).error().code(), Code::kUnsupported);
 }
 
 // The estimate of a model whose code exists is what measuring it gives.
@@ -73,7 +97,7 @@ TEST(Estimate, AgreesWithTheRealCodeOnDenseModels) {
   const Quant quant = catalogue().quant("q8_0").value();
   Caps gpu = catalogue().machine("gb10")->caps;
   const LanguageSubject real("real", synthetic_checkpoint("real", shape, quant), gpu);
-  const auto estimate = estimated_language("estimate", shape, quant);
+  const auto estimate = estimated_language("estimate", shape, quant, gpu);
   const Ask ask{.context = 2048, .parallel = 4};
   const Demand a = real.demand(ask), b = estimate->demand(ask);
   EXPECT_NEAR(static_cast<double>(a.weights_bytes) / static_cast<double>(b.weights_bytes), 1, 0.02);

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "core/base/units.h"
+#include "planner/measure/words.h"
 
 namespace hearth::planner {
 namespace {
@@ -14,10 +15,13 @@ int64_t whole(double bytes) { return static_cast<int64_t>(std::llround(bytes)); 
 
 class EstimatedLanguage final : public Subject {
  public:
-  EstimatedLanguage(const std::string& name, const LmShape& shape, const Quant& quant) : f_(shape), quant_(quant) {
+  EstimatedLanguage(const std::string& name, const LmShape& shape, const Quant& quant, const Caps& target)
+      : f_(shape), quant_(quant), text_bytes_(Words{shape.vocab, shape.vocab}.bytes(target)) {
     facts_ = {.name = name, .is_estimate = true, .quant = quant.name, .own_context = shape.context};
+    int64_t odd_row = 0;
     for (const TensorNeed& tensor : tensors_of(shape)) {
       const double bytes = quant.bytes(tensor, shape.layers);
+      if (quant.is_odd(tensor)) odd_row = tensor.shape.back();
       facts_.parameters += tensor.elements();
       weights_ += bytes;
       read_ += bytes * tensor.used;
@@ -35,6 +39,11 @@ class EstimatedLanguage final : public Subject {
     facts_.notes.push_back(fmt::format("this build has no code for {} yet: bytes and work follow from its published "
                                        "shapes",
                                        f_.architecture));
+    if (odd_row > 0) {
+      facts_.notes.push_back(fmt::format("rows of {} numbers are not whole blocks of {}: those matrices are counted in "
+                                         "the next wider scheme",
+                                         odd_row, quant.name));
+    }
   }
 
   const SubjectFacts& facts() const override { return facts_; }
@@ -54,7 +63,7 @@ class EstimatedLanguage final : public Subject {
                                      f_.heads * std::max(f_.head_dim, f_.nope_dim + f_.rope_dim)});
     const int64_t arena = ask.max_rows * (3 * f_.dim + 3 * widest) * 4 + ask.parallel * (f_.vocab + 4 * f_.dim) * 4;
     return {.weights_bytes = whole(weights_), .state_bytes = whole(state), .arena_bytes = arena,
-            .buffer_bytes = ask.parallel * f_.vocab * 4};
+            .buffer_bytes = ask.parallel * f_.vocab * 4, .text_bytes = text_bytes_};
   }
 
   std::vector<Phase> phases(const Ask& ask) const override {
@@ -114,14 +123,16 @@ class EstimatedLanguage final : public Subject {
 
   const LmShape f_;
   const Quant quant_;
+  const int64_t text_bytes_;
   SubjectFacts facts_;
   double weights_ = 0, read_ = 0, active_ = 0, head_ = 0, expert_bytes_ = 0, common_bytes_ = 0;
 };
 
 }  // namespace
 
-std::unique_ptr<Subject> estimated_language(const std::string& name, const LmShape& shape, const Quant& quant) {
-  return std::make_unique<EstimatedLanguage>(name, shape, quant);
+std::unique_ptr<Subject> estimated_language(const std::string& name, const LmShape& shape, const Quant& quant,
+                                            const Caps& target) {
+  return std::make_unique<EstimatedLanguage>(name, shape, quant, target);
 }
 
 }  // namespace hearth::planner

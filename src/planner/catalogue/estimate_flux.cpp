@@ -54,6 +54,7 @@ class EstimatedFlux final : public Subject {
   const SubjectFacts& facts() const override { return facts_; }
 
   Demand demand(const Ask& ask) const override {
+    ask.check_is_wanted();
     const auto [height, width] = size(ask);
     const double tokens = image_tokens(ask) + kTextTokens, batch = static_cast<double>(ask.batch);
     const auto step = static_cast<int64_t>(batch * tokens * (3 * kDim + 2 * kMlp + 4 * kDim) * 4);

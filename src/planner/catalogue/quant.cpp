@@ -47,6 +47,11 @@ DType Quant::scheme(const TensorNeed& tensor, int64_t layers) const {
   return that_fits(scheme, tensor.shape.back());
 }
 
+bool Quant::is_odd(const TensorNeed& tensor) const {
+  const bool is_encoded = matrix && tensor.role != Role::kVector && tensor.role != Role::kRouter;
+  return is_encoded && tensor.shape.back() % info(*matrix).block_elements != 0;
+}
+
 double Quant::bytes(const TensorNeed& tensor, int64_t layers) const {
   if (tensor.role == Role::kVector || tensor.role == Role::kRouter) return 4 * tensor.elements();
   if (!matrix) return tensor.elements() * bits / 8;

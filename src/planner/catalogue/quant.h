@@ -20,6 +20,8 @@ struct Quant {
   /// A matrix whose rows are not whole blocks takes the nearest scheme that fits, as llama.cpp's quantisation does.
   DType scheme(const TensorNeed& tensor, int64_t layers) const;
   double bytes(const TensorNeed& tensor, int64_t layers) const;
+  /// Its rows are not whole blocks of the scheme.
+  bool is_odd(const TensorNeed& tensor) const;
 };
 
 }  // namespace hearth::planner

@@ -4,10 +4,14 @@
 #include <atomic>
 #include <chrono>
 #include <cstring>
-#include <ctime>
+#include <limits>
 #include <numeric>
 
 #include <fmt/format.h>
+
+#if defined(__x86_64__)
+#include <emmintrin.h>
+#endif
 
 #include "core/base/units.h"
 #include "core/device/allocator.h"
@@ -20,28 +24,38 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr double kMeasureSeconds = 0.15;
+constexpr double kMeasureSeconds = 0.08;
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
-double cpu_seconds() {
-  timespec now{};
-  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
-  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
+// The best of as many runs as fit in the time: the one that others disturbed least. The first warms up; `prepare` is
+// not counted. A quota is used up in the first part of each of its periods: what such a part shows lasts as long.
+template <class Prepare, class Run>
+double best_rate(double units, const Processors& processors, Prepare prepare, Run run) {
+  prepare();
+  run();
+  double least = std::numeric_limits<double>::infinity();
+  for (const auto start = Clock::now(); seconds_since(start) < kMeasureSeconds;) {
+    prepare();
+    const auto begin = Clock::now();
+    run();
+    least = std::min(least, seconds_since(begin));
+  }
+  return units / std::max(least, 1e-9) * processors.at_once() / processors.threads;
 }
 
-// The best of as many runs as fit in the time; the first warms up. Counted by what the threads had of the processor, so
-// that others who run beside this do not make the machine look slow.
-template <class Run>
-double best_rate(double units, int threads, Run run) {
-  run();
-  double best = 0;
-  for (const auto start = Clock::now(); seconds_since(start) < kMeasureSeconds;) {
-    const double begin = cpu_seconds();
-    run();
-    best = std::max(best, units * threads / std::max(cpu_seconds() - begin, 1e-9));
+// Out of every cache, so that what is read next comes from memory however little it is.
+void leave_caches(const void* data, int64_t bytes) {
+  constexpr int64_t kLine = 64;
+  const char* at = static_cast<const char*>(data);
+  for (int64_t i = 0; i < bytes; i += kLine) {
+#if defined(__x86_64__)
+    _mm_clflush(at + i);
+#elif defined(__aarch64__)
+    asm volatile("dc civac, %0" ::"r"(at + i) : "memory");
+#endif
   }
-  return best;
+  std::atomic_thread_fence(std::memory_order_seq_cst);
 }
 
 // A GPU of the same generation and kind of memory.
@@ -54,17 +68,22 @@ const Machine* alike(const std::vector<Machine>& known, const Caps& caps) {
 
 }  // namespace
 
-double measure_bandwidth(int threads, Allocator& memory) {
-  constexpr int64_t kBytes = 256 * MiB, kPiece = 4 * MiB;  // well beyond any cache
+double measure_bandwidth(const Processors& processors, Allocator& memory) {
+  constexpr int64_t kBytes = 16 * MiB, kPiece = 512 * KiB;
   const StorageRef held = memory.allocate(kBytes, "bandwidth").value();
   auto* words = reinterpret_cast<uint64_t*>(held->data());
   const int64_t n = kBytes / 8, piece = kPiece / 8;
-  ThreadPool pool(threads);
+  ThreadPool pool(processors.threads);
   pool.parallel_for(n / piece, 1, [&](int64_t begin, int64_t end) {
     std::fill(words + begin * piece, words + end * piece, uint64_t{1});
   });
   std::atomic<uint64_t> sum{0};
-  return best_rate(static_cast<double>(kBytes), threads, [&] {
+  auto forget = [&] {
+    pool.parallel_for(n / piece, 1, [&](int64_t begin, int64_t end) {
+      leave_caches(words + begin * piece, (end - begin) * kPiece);
+    });
+  };
+  return best_rate(static_cast<double>(kBytes), processors, forget, [&] {
     pool.parallel_for(n / piece, 1, [&](int64_t begin, int64_t end) {
       uint64_t sums[8] = {};  // so that additions do not wait for each other
       for (int64_t i = begin * piece; i < end * piece; i += 8) {
@@ -75,7 +94,7 @@ double measure_bandwidth(int threads, Allocator& memory) {
   });
 }
 
-double measure_flops(const Caps& caps, int threads, DType scheme, Allocator& memory) {
+double measure_flops(const Caps& caps, const Processors& processors, DType scheme, Allocator& memory) {
   constexpr int64_t kSide = 1024, kRows = 256;
   // A matrix in the layout that loading gives it; its values do not matter.
   Checkpoint file;
@@ -87,24 +106,27 @@ double measure_flops(const Caps& caps, int threads, DType scheme, Allocator& mem
   Weights weights(file, caps, {DeviceKind::kCpu}, memory.allocate(8 * kSide * kSide, "product").value());
   const Linear layer{weights.matrix("matrix", kSide, kSide), {}};
   std::memset(layer.weight.data.raw(), 0, static_cast<size_t>(layer.weight.bytes()));
-  ThreadPool pool(threads);
-  Arena arena(memory.allocate(32 * MiB, "product").value());
+  ThreadPool pool(processors.threads);
+  Arena arena(memory.allocate(8 * MiB, "product").value());
   Ctx c{.device = {DeviceKind::kCpu}, .caps = caps, .arena = arena, .pool = &pool};
   const Tensor x(memory.allocate(4 * kRows * kSide, "product").value(), DType::kF32, {kRows, kSide});
   std::fill_n(x.data<float>(), x.numel(), 0.25f);
-  return best_rate(2.0 * kRows * kSide * kSide, threads, [&] { layer(c, x); });
+  return best_rate(2.0 * kRows * kSide * kSide, processors, [] {}, [&] { layer(c, x); });
 }
 
-Rates measure_rates(const Caps& caps, int threads, Allocator& memory) try {
+Rates measure_rates(const Caps& caps, const Processors& processors, Allocator& memory) try {
   Rates rates;
-  rates.bandwidth = measure_bandwidth(threads, memory);
-  const double floats = measure_flops(caps, threads, DType::kF32, memory);
-  const double integers = measure_flops(caps, threads, DType::kQ8_0, memory);
+  rates.bandwidth = measure_bandwidth(processors, memory);
+  const double floats = measure_flops(caps, processors, DType::kF32, memory);
+  const double integers = measure_flops(caps, processors, DType::kQ8_0, memory);
   rates.flops[static_cast<size_t>(Math::kF32)] = floats;
   rates.flops[static_cast<size_t>(Math::kI8)] = integers;
-  rates.source = fmt::format("measured here with {} threads: reads of {:.3g} GB/s, products of {:.3g} TFLOP/s in "
+  const bool is_limited = processors.at_once() < processors.threads;
+  rates.source = fmt::format("measured here with {} threads{}: reads of {:.3g} GB/s, products of {:.3g} TFLOP/s in "
                              "float32 and {:.3g} in 8-bit integers; a busy machine shows less than it has",
-                             threads, rates.bandwidth / 1e9, floats / 1e12, integers / 1e12);
+                             processors.threads,
+                             is_limited ? fmt::format(" that get the time of {:.3g} CPUs", processors.at_once()) : "",
+                             rates.bandwidth / 1e9, floats / 1e12, integers / 1e12);
   return rates;
 } catch (const Error& e) {
   if (e.code() != Code::kNoMemory) throw;
@@ -140,6 +162,23 @@ Machine this_machine(const ThisMachineOptions& o, const Catalogue& catalogue, co
     m.source = "not known for this GPU; bytes only";
   }
   return m;
+}
+
+Machines these_machines(const ThisMachineOptions& words, const Processors& processors,
+                        const std::optional<Rates>& rates, const Catalogue& catalogue, const machine::Root& root) {
+  const bool has_own_memory = words.caps.target == DeviceKind::kCuda && !words.caps.is_integrated;
+  const ThisMachineOptions cpu{.caps = cpu_caps(processors.threads), .threads = processors.threads,
+                               // Beside a card the configured budget is the card's.
+                               .configured_bytes = has_own_memory ? 0 : words.configured_bytes,
+                               .reserve_bytes = words.reserve_bytes, .power_w = words.power_w, .rates = rates};
+  Machines both{.words = this_machine(words, catalogue, root), .pictures = this_machine(cpu, catalogue, root)};
+  if (words.caps.target == DeviceKind::kCpu) {
+    both.words = both.pictures;
+  } else if (!has_own_memory) {  // what stays free for the GPU counts for both
+    both.pictures.caps.is_integrated = true;
+    both.pictures.driver_bytes = both.words.driver_bytes;
+  }
+  return both;
 }
 
 std::optional<ThisMachineOptions> options_of_gpus(std::span<const machine::Gpu> gpus) {

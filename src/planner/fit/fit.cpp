@@ -7,7 +7,8 @@
 namespace hearth::planner {
 namespace {
 
-constexpr int64_t kMostParallel = 256, kMostBatch = 64;
+// As many as a configuration and a request may ask for.
+constexpr int64_t kMostParallel = 1024, kMostBatch = 4096;
 
 }  // namespace
 

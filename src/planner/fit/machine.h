@@ -32,4 +32,12 @@ struct Machine {
   int64_t count = 1;
 };
 
+/// Where the models of one machine run: in one pool, or pictures in the host's memory beside a card that has its own.
+struct Machines {
+  Machine words, pictures;
+  bool is_one_pool() const { return words.is_unified == pictures.is_unified; }
+  const Machine& of(bool is_picture) const { return is_picture ? pictures : words; }
+  Machines times(int64_t n) const { return {words.times(n), pictures.times(n)}; }
+};
+
 }  // namespace hearth::planner

@@ -7,6 +7,7 @@
 
 #include "core/base/units.h"
 #include "planner/measure/cost_counter.h"
+#include "planner/measure/words.h"
 
 namespace hearth::planner {
 namespace {
@@ -61,6 +62,7 @@ LanguageSubject::LanguageSubject(std::string name, Checkpoint checkpoint, const 
     }
   }
   math_ = math_of(scheme);
+  text_bytes_ = Words::of(checkpoint_, model_->config().vocab).bytes(target);
   read_bytes_ = static_cast<double>(weights_->bytes());
   // Of an embedding that is not the head too, a token reads one row.
   if (!model_->config().has_tied_head) {
@@ -78,19 +80,21 @@ LoadOptions LanguageSubject::options(const Ask& ask) const {
           .page_tokens = ask.page_tokens, .state_dtype = ask.state_dtype};
 }
 
-int64_t LanguageSubject::arena(const LoadOptions& o, const SchedulerLimits& limits) const {
+int64_t LanguageSubject::arena(const LoadOptions& o, const SchedulerLimits& limits, const std::stop_token& stop) const {
   const ArenaKey key{o.parallel, o.max_rows, o.page_tokens, o.state_dtype};
   if (auto known = arenas_.find(key); known != arenas_.end()) return known->second;
-  return arenas_[key] = arena_bytes(*model_, limits, o.state_dtype, step_caps_);
+  return arenas_[key] = arena_bytes(*model_, limits, o.state_dtype, step_caps_, stop);
 }
 
 Demand LanguageSubject::demand(const Ask& ask) const {
+  ask.check_is_wanted();
   const LoadOptions o = options(ask);
   const SchedulerLimits limits = limits_of(*model_, o);
   return {.weights_bytes = allocation_bytes(device_, weights_->bytes()),
           .state_bytes = allocation_bytes(device_, hearth::state_bytes(model_->state_spec(), limits, o.state_dtype)),
-          .arena_bytes = allocation_bytes(device_, arena(o, limits)),
-          .buffer_bytes = batch_buffer_bytes(batch_capacity(*model_, limits), device_)};
+          .arena_bytes = allocation_bytes(device_, arena(o, limits, ask.stop)),
+          .buffer_bytes = batch_buffer_bytes(batch_capacity(*model_, limits), device_),
+          .text_bytes = text_bytes_};
 }
 
 void LanguageSubject::count(CostCounter& counter, const LoadOptions& o, const BatchSizes& sizes) const {
@@ -111,6 +115,7 @@ std::vector<Phase> LanguageSubject::phases(const Ask& ask) const {
   CostCounter prefill, decode, many;
   double passes = 0;
   for (int64_t done = 0; done < prompt;) {
+    ask.check_is_wanted();
     const int64_t rows = std::min(limits.max_rows, prompt - done);
     done += rows;
     passes += 1;

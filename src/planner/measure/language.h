@@ -24,7 +24,7 @@ class LanguageSubject final : public Subject {
 
  private:
   LoadOptions options(const Ask& ask) const;
-  int64_t arena(const LoadOptions& options, const SchedulerLimits& limits) const;
+  int64_t arena(const LoadOptions& options, const SchedulerLimits& limits, const std::stop_token& stop) const;
   void count(class CostCounter& counter, const LoadOptions& options, const BatchSizes& sizes) const;
 
   Checkpoint checkpoint_;
@@ -36,6 +36,7 @@ class LanguageSubject final : public Subject {
   SubjectFacts facts_;
   Math math_ = Math::kF16;
   double read_bytes_ = 0;  // weights that every step reads
+  int64_t text_bytes_ = 0;
   using ArenaKey = std::tuple<int64_t, int64_t, int64_t, DType>;
   mutable std::map<ArenaKey, int64_t> arenas_;  // a step's tensors do not depend on the context
 };

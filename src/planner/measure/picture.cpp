@@ -155,6 +155,7 @@ Size size_of(const Ask& ask, const SubjectFacts& facts, const PictureFile& file)
 }  // namespace
 
 Demand PictureSubject::demand(const Ask& ask) const {
+  ask.check_is_wanted();
   const Size size = size_of(ask, facts_, files_.front());
   Demand demand;
   for (const auto& of : networks_) demand.weights_bytes += of->weights_bytes;
@@ -181,6 +182,7 @@ Demand PictureSubject::demand(const Ask& ask) const {
 }
 
 std::vector<Phase> PictureSubject::phases(const Ask& ask) const {
+  ask.check_is_wanted();
   const Size size = size_of(ask, facts_, files_.front());
   const double steps = static_cast<double>(ask.steps), batch = static_cast<double>(ask.batch);
   const int64_t both = ask.is_guided ? 2 * ask.batch : ask.batch;

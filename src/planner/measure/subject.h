@@ -4,6 +4,7 @@
 #pragma once
 #include <cstdint>
 #include <memory>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -25,6 +26,9 @@ struct Ask {
   int64_t steps = 20;
   bool is_guided = true;          // with and without the prompt at every step (cfg above 1)
   int64_t tile = 0;               // pixels a side of what is decoded at once; 0: whole pictures
+
+  std::stop_token stop{};  // nobody wants the answer any more: demand() and phases() throw kCancelled
+  void check_is_wanted() const;
 };
 
 /// Bytes held while requests run.
@@ -33,7 +37,8 @@ struct Demand {
   int64_t state_bytes = 0;   // keys and values; for pictures latents and pixels in host memory
   int64_t arena_bytes = 0;   // the highest peak of a step's tensors and working spaces
   int64_t buffer_bytes = 0;  // batches and logits
-  int64_t total_bytes() const { return weights_bytes + state_bytes + arena_bytes + buffer_bytes; }
+  int64_t text_bytes = 0;    // the tables of a tokenizer, where they lie in the same pool
+  int64_t total_bytes() const { return weights_bytes + state_bytes + arena_bytes + buffer_bytes + text_bytes; }
 };
 
 /// In what arithmetic a phase's products may run at best.

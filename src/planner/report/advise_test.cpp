@@ -1,6 +1,9 @@
 // What is said to fit does fit, by the code that sizes it, and hardly more would.
 #include "planner/report/advise.h"
 
+#include <array>
+#include <set>
+
 #include <gtest/gtest.h>
 
 #include "core/base/units.h"
@@ -77,7 +80,8 @@ TEST(Advice, FindsTheLongestContext) {
   const auto subject = Catalogue::built_in().subject("qwen3-8b", "q4_k_m", cpu_caps(2)).value();
   const Ask ask{.context = 32768, .parallel = 2, .max_rows = 16};
   const int64_t room = subject->demand(ask).total_bytes() - GiB;
-  const auto choices = smaller_language(*subject, ask, room);
+  Patience first, second;
+  const auto choices = smaller_language(*subject, ask, room, first);
   ASSERT_FALSE(choices.empty());
   Ask longest = ask;
   longest.context = choices[0].change.at("context").as_int();
@@ -87,7 +91,7 @@ TEST(Advice, FindsTheLongestContext) {
   EXPECT_GT(subject->demand(longest).total_bytes(), room);
   // Half of what the longest context of one sequence takes: neither is enough alone.
   const int64_t tight = subject->demand({.context = 1024, .parallel = 1, .max_rows = 16}).total_bytes();
-  const auto both = smaller_language(*subject, {.context = 32768, .parallel = 64, .max_rows = 16}, tight);
+  const auto both = smaller_language(*subject, {.context = 32768, .parallel = 64, .max_rows = 16}, tight, second);
   ASSERT_EQ(both.size(), 1u);
   EXPECT_GE(both[0].change.at("context").as_int(), 512);
 }
@@ -98,7 +102,8 @@ TEST(Advice, FindsSmallerPictures) {
   Ask two = ask;
   two.batch = 2;
   const int64_t room = sdxl.demand(two).total_bytes();
-  const auto choices = smaller_picture(sdxl, ask, room);
+  Patience first, second, third;
+  const auto choices = smaller_picture(sdxl, ask, room, first);
   ASSERT_FALSE(choices.empty());
   const int64_t batch = choices[0].change.at("batch_size").as_int();
   EXPECT_GE(batch, 2);
@@ -109,7 +114,7 @@ TEST(Advice, FindsSmallerPictures) {
   Ask one = ask;
   one.batch = 1;
   const int64_t tight = sdxl.demand(one).total_bytes() - 1;
-  const auto tiled = smaller_picture(sdxl, one, tight);
+  const auto tiled = smaller_picture(sdxl, one, tight, second);
   ASSERT_FALSE(tiled.empty());
   EXPECT_EQ(tiled[0].change.at("vae_tiling").as_string(), "on");
   one.tile = tiled[0].change.at("vae_tile").as_int();
@@ -117,13 +122,70 @@ TEST(Advice, FindsSmallerPictures) {
 
   Ask small{.width = 256, .height = 192, .batch = 1, .tile = 128};
   const auto size = smaller_picture(sdxl, {.width = 1024, .height = 768, .batch = 1, .tile = 128},
-                                    sdxl.demand(small).total_bytes());
+                                    sdxl.demand(small).total_bytes(), third);
   ASSERT_EQ(size.size(), 1u);
   EXPECT_GE(size[0].change.at("width").as_int(), 256);
   EXPECT_GE(size[0].change.at("height").as_int(), 192);
   small.width = size[0].change.at("width").as_int();
   small.height = size[0].change.at("height").as_int();
   EXPECT_LE(sdxl.demand(small).total_bytes(), sdxl.demand({.width = 256, .height = 192, .tile = 128}).total_bytes());
+}
+
+// A model whose arena grows with the sequences, with a step in it; how often it is sized anew is counted, as a sizing
+// pass is what costs: contexts alone are not one.
+class Counted final : public Subject {
+ public:
+  Counted() { facts_.own_context = 8192; }
+  const SubjectFacts& facts() const override { return facts_; }
+  Demand demand(const Ask& ask) const override {
+    ask.check_is_wanted();
+    sized.insert({ask.parallel, ask.batch, static_cast<int>(ask.state_dtype), ask.width, ask.tile});
+    const int64_t n = facts_.is_picture ? ask.batch : ask.parallel;
+    return {.weights_bytes = 1000, .state_bytes = ask.context, .arena_bytes = 100 * n + (n > 100 ? 50'000 : 0)};
+  }
+  std::vector<Phase> phases(const Ask&) const override { return {}; }
+
+  SubjectFacts facts_;
+  mutable std::set<std::array<int64_t, 5>> sized;
+};
+
+TEST(Advice, SizesAModelAFewTimesOnly) {
+  for (int64_t room : {10'000, 12'345, 60'000, 80'000}) {
+    Counted model;
+    Patience patience;
+    const auto choices = smaller_language(model, {.context = 4096, .parallel = 256, .state_dtype = DType::kF32}, room,
+                                          patience);
+    ASSERT_FALSE(choices.empty());
+    EXPECT_LE(model.sized.size(), 12u) << room;
+    const int64_t n = choices.back().change.at("parallel").as_int();
+    const int64_t most = room > 65'097 ? (room - 55'096) / 100 : std::min<int64_t>((room - 5096) / 100, 100);
+    EXPECT_LE(n, most);
+    EXPECT_GE(n, most - 2) << "nearly the most, in " << room;
+  }
+  Counted pictures;
+  pictures.facts_.is_picture = true;
+  Patience patience;
+  smaller_picture(pictures, {.width = 4096, .height = 4096, .batch = 64}, 900, patience);
+  EXPECT_LE(pictures.sized.size(), 12u) << "though nothing fits";
+}
+
+TEST(Advice, EndsWhenNobodyListens) {
+  Counted model;
+  Patience none([] { return true; });
+  EXPECT_TRUE(smaller_language(model, {.context = 4096, .parallel = 256}, 10'000, none).empty());
+  EXPECT_TRUE(model.sized.empty());
+  int asked = 0;
+  Patience short_one([&] { return ++asked > 3; });
+  smaller_language(model, {.context = 4096, .parallel = 256}, 10'000, short_one);
+  EXPECT_LE(model.sized.size(), 3u);
+}
+
+TEST_F(LanguageAdvice, ASizingUnderWayEndsToo) {
+  std::stop_source stop;
+  stop.request_stop();
+  EXPECT_THROW(subject_.demand({.context = 64, .stop = stop.get_token()}), Error);
+  const Error told = advise(refused(bytes(options_), bytes(options_) - 1024), options_, cpu_caps(1), stop.get_token());
+  EXPECT_FALSE(told.details()->find("would_fit")) << told.message();
 }
 
 TEST(Advice, LeavesRoomToReadALargeFileThrough) {

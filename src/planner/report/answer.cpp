@@ -26,8 +26,8 @@ constexpr Field kFields[] = {
     {"width", &Ask::width, 16, kMostPixels},    {"height", &Ask::height, 16, kMostPixels},
     {"steps", &Ask::steps, 1, 1000},            {"tile", &Ask::tile, 64, kMostPixels},
     {"ctx", &Ask::context, 1, kMostTokens},     {"context", &Ask::context, 1, kMostTokens},
-    {"parallel", &Ask::parallel, 1, 256},       {"prompt", &Ask::prompt, 1, kMostTokens},
-    {"batch", &Ask::batch, 1, 64},
+    {"parallel", &Ask::parallel, 1, 1024},       {"prompt", &Ask::prompt, 1, kMostTokens},
+    {"batch", &Ask::batch, 1, 4096},
 };
 
 bool is_auto_batch(const std::string& name, const std::string& text) { return name == "batch" && text == "auto"; }
@@ -85,7 +85,7 @@ std::string text_of(const Fields& fields, const char* name) {
 
 Value bytes_by_kind(const Value& model) {
   Value out = Value::object();
-  for (const char* kind : {"weights", "state", "arena", "buffer", "total"}) {
+  for (const char* kind : {"weights", "state", "arena", "buffer", "text", "total"}) {
     out.set(kind, model.at(fmt::format("{}_bytes", kind)));
   }
   return out;
@@ -151,27 +151,28 @@ Result<Ask> read_ask(const Fields& fields, Ask ask) {
   return ask;
 }
 
-Result<Value> answer(const Fields& fields, const Desk& desk) {
+Result<Value> answer(const Fields& fields, const Desk& desk, const std::stop_token& stop) {
   const std::string model = text_of(fields, "model"), asked_machine = text_of(fields, "machine");
-  const Ask usual = desk.own_ask ? desk.own_ask(model).value_or(desk.ask) : desk.ask;
+  Ask usual = desk.own_ask ? desk.own_ask(model).value_or(desk.ask) : desk.ask;
+  usual.stop = stop;
   Result<Ask> ask = read_ask(fields, usual);
   if (!ask) return unexpected(ask.error());
   if (model.empty()) {
     return unexpected(Code::kInvalidArgument, "model: missing; name an installed model or an entry of the catalogue");
   }
   const std::string where = asked_machine.empty() ? "this" : asked_machine;
-  Result<Machine> machine = desk.machine(where, /*for_pictures=*/false);
-  if (!machine) return unexpected(Code::kInvalidArgument, "machine: " + machine.error().message());
-  Result<SubjectRef> subject = subject_of(desk.shelf, model, text_of(fields, "quant"), machine->caps);
+  const Result<Machines> machines = desk.machines(where);
+  if (!machines) return unexpected(Code::kInvalidArgument, "machine: " + machines.error().message());
+  Result<SubjectRef> subject = subject_of(desk.shelf, model, text_of(fields, "quant"), machines->words.caps);
   if (!subject) return unexpected(subject.error());
   const bool is_picture = (*subject)->facts().is_picture;
-  if (is_picture) machine = desk.machine(where, /*for_pictures=*/true).value();
+  const int64_t budget = machines->of(is_picture).budget_bytes();
   const std::optional<Room> room = where == "this" && desk.room ? desk.room(is_picture) : std::nullopt;
   if (text_of(fields, "batch") == "auto") {
-    const int64_t most_bytes = room ? std::min(room->bytes(), machine->budget_bytes()) : machine->budget_bytes();
+    const int64_t most_bytes = room ? std::min(room->bytes(), budget) : budget;
     ask->batch = std::max<int64_t>(auto_batch(**subject, *ask, most_bytes), 1);
   }
-  Value plan = report({{*subject, *ask}}, *machine, desk.money);
+  Value plan = report({{*subject, *ask}}, *machines, desk.money);
   Value out = summary(plan, plan.at("models").as_list().front(), is_picture);
   if (room) {
     const bool is_known = !is_picture && desk.is_loaded, is_loaded = is_known && desk.is_loaded(model);

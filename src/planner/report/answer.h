@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <stop_token>
 #include <string>
 
 #include "core/base/result.h"
@@ -26,8 +27,8 @@ struct Room {
 /// What an answer is made from.
 struct Desk {
   Shelf shelf;
-  /// By the field "machine", "this" where it is absent; `for_pictures`: the memory that pictures lie in.
-  std::function<Result<Machine>(const std::string& name, bool for_pictures)> machine;
+  /// By the field "machine", "this" where it is absent.
+  std::function<Result<Machines>(const std::string& name)> machines;
   std::function<std::optional<Room>(bool for_pictures)> room{};  // of the machine "this"; empty: not known
   /// The model of that name is in memory and serves, as own_ask says; empty: nobody knows.
   std::function<bool(const std::string& name)> is_loaded{};
@@ -38,8 +39,8 @@ struct Desk {
 
 /// Fields: model (needed), quant, machine; width, height, batch ("auto" or a number), steps, cfg, tile; ctx or context,
 /// parallel, prompt, kv_dtype. kInvalidArgument naming the field, what was got and wanted; kNotFound of a model or a
-/// machine, naming the nearest.
-Result<Value> answer(const Fields& fields, const Desk& desk);
+/// machine, naming the nearest; throws kCancelled soon after `stop`.
+Result<Value> answer(const Fields& fields, const Desk& desk, const std::stop_token& stop = {});
 
 /// `ask` with what such fields say; shared with the command line. "auto" leaves the batch as it is.
 Result<Ask> read_ask(const Fields& fields, Ask ask = {});

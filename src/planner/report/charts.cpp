@@ -14,7 +14,7 @@ double gib(int64_t bytes) { return static_cast<double>(bytes) / static_cast<doub
 Chart over(const Want& want, const Machine& machine, int64_t Ask::*field, const std::vector<int64_t>& values) {
   Chart chart{.y_label = "GiB", .limit = gib(machine.budget_bytes())};
   chart.limit_label = fmt::format("budget {:.1f} GiB", chart.limit);
-  Curve weights{.name = "weights", .points = {}}, arena{.name = "+ arena, batches", .points = {}};
+  Curve weights{.name = "weights", .points = {}}, arena{.name = "+ arena, batches, words", .points = {}};
   Curve total{.name = "+ state: all of it", .points = {}};
   for (int64_t value : values) {
     Ask ask = want.ask;
@@ -22,7 +22,7 @@ Chart over(const Want& want, const Machine& machine, int64_t Ask::*field, const 
     const Demand d = want.subject->demand(ask);
     const auto x = static_cast<double>(value);
     weights.points.emplace_back(x, gib(d.weights_bytes));
-    arena.points.emplace_back(x, gib(d.weights_bytes + d.arena_bytes + d.buffer_bytes));
+    arena.points.emplace_back(x, gib(d.total_bytes() - d.state_bytes));
     total.points.emplace_back(x, gib(d.total_bytes()));
   }
   chart.curves = {total, arena, weights};
@@ -38,10 +38,11 @@ std::vector<int64_t> even_steps(int64_t most, int64_t count) {
 
 }  // namespace
 
-std::vector<Chart> charts(const std::vector<Want>& wants, const Machine& machine) {
+std::vector<Chart> charts(const std::vector<Want>& wants, const Machines& machines) {
   std::vector<Chart> out;
   for (const Want& want : wants) {
     const SubjectFacts& facts = want.subject->facts();
+    const Machine& machine = machines.of(facts.is_picture);
     const std::string name = fmt::format("{} ({})", facts.name, facts.quant);
     if (facts.is_picture) {
       const int64_t width = want.ask.width > 0 ? want.ask.width : facts.width;

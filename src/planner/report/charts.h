@@ -7,6 +7,6 @@
 
 namespace hearth::planner {
 
-std::vector<Chart> charts(const std::vector<Want>& wants, const Machine& machine);
+std::vector<Chart> charts(const std::vector<Want>& wants, const Machines& machines);
 
 }  // namespace hearth::planner

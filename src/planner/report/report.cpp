@@ -61,6 +61,7 @@ Value model_value(const Want& want, const Share& share, const Machine& machine, 
   out.set("state_bytes", d.state_bytes);
   out.set("arena_bytes", d.arena_bytes);
   out.set("buffer_bytes", d.buffer_bytes);
+  out.set("text_bytes", d.text_bytes);
   out.set("total_bytes", d.total_bytes());
   if (facts.is_picture) {
     out.set("width", ask.width > 0 ? ask.width : facts.width);
@@ -84,6 +85,10 @@ Value model_value(const Want& want, const Share& share, const Machine& machine, 
   out.set("phases", std::move(list));
   Value notes = Value::list();
   for (const std::string& note : facts.notes) notes.push(note);
+  if (!facts.is_picture && ask.context > facts.own_context) {
+    notes.push(fmt::format("a context of {} was asked for; the model was made for {}, which is planned", ask.context,
+                           facts.own_context));
+  }
   out.set("notes", std::move(notes));
   return out;
 }
@@ -134,8 +139,8 @@ std::string model_text(const Value& model, const std::string& currency) {
                 fmt::format("  {} tokens, {} sequences, {} B a token", model.at("context").as_int(),
                             model.at("parallel").as_int(), model.at("kv_bytes_per_token").as_int()));
   }
-  out += line("arena of a step", model, "arena_bytes");
-  if (!is_picture) out += line("batches and logits", model, "buffer_bytes");
+  out += line("arena of a step", model, "arena_bytes", "  activations and workspaces at their highest");
+  if (!is_picture) out += line("batches and logits", model, "buffer_bytes") + line("tokenizer", model, "text_bytes");
   out += line("together", model, "total_bytes");
   if (is_picture) {
     out += fmt::format("  {:<22} {}\n", "largest batch", model.at("largest_batch").as_int());
@@ -157,9 +162,9 @@ std::string both_units(int64_t bytes) {
   return fmt::format("{:.1f} MiB ({:.1f} MB)", n / static_cast<double>(MiB), n / 1e6);
 }
 
-Value report(const std::vector<Want>& wants, const Machine& machine, const ReportOptions& options) {
-  const Fit fitted = fit(wants, machine);
-  Value out = Value::object();
+namespace {
+
+Value machine_value(const Machine& machine) {
   Value where = Value::object();
   where.set("name", machine.name);
   where.set("words", machine.words);
@@ -169,10 +174,20 @@ Value report(const std::vector<Want>& wants, const Machine& machine, const Repor
   where.set("driver_bytes", machine.driver_bytes * machine.count);
   where.set("power_w", machine.power_w);
   where.set("rates", machine.source);
-  out.set("machine", std::move(where));
+  return where;
+}
+
+// `machines` share one pool here: its numbers are those of the first model's.
+Value report_on_pool(const std::vector<Want>& wants, const Machines& machines, const ReportOptions& options) {
+  const bool is_pictures = !wants.empty() && wants.front().subject->facts().is_picture;
+  const Machine& pool = machines.of(is_pictures);
+  const Fit fitted = fit(wants, pool);
+  Value out = Value::object();
+  out.set("machine", machine_value(pool));
   Value models = Value::list();
   for (size_t i = 0; i < wants.size(); ++i) {
-    models.push(model_value(wants[i], fitted.shares[i], machine, options));
+    const Machine& runs_on = machines.of(wants[i].subject->facts().is_picture);
+    models.push(model_value(wants[i], fitted.shares[i], runs_on, options));
   }
   out.set("models", std::move(models));
   out.set("budget_bytes", fitted.budget_bytes);
@@ -184,7 +199,24 @@ Value report(const std::vector<Want>& wants, const Machine& machine, const Repor
   return out;
 }
 
+}  // namespace
+
+Value report(const std::vector<Want>& wants, const Machines& machines, const ReportOptions& options) {
+  if (machines.is_one_pool()) return report_on_pool(wants, machines, options);
+  std::vector<Want> of_words, of_pictures;
+  for (const Want& want : wants) (want.subject->facts().is_picture ? of_pictures : of_words).push_back(want);
+  if (of_pictures.empty() || of_words.empty()) return report_on_pool(wants, machines, options);
+  Value pools = Value::list();
+  pools.push(report_on_pool(of_words, machines, options));
+  pools.push(report_on_pool(of_pictures, machines, options));
+  const bool do_fit = pools.as_list()[0].at("fits").as_bool() && pools.as_list()[1].at("fits").as_bool();
+  return Value::object({{"pools", std::move(pools)}, {"fits", do_fit}});
+}
+
 std::string report_text(const Value& report) {
+  if (const Value* pools = report.find("pools")) {
+    return report_text(pools->as_list()[0]) + '\n' + report_text(pools->as_list()[1]);
+  }
   const Value& machine = report.at("machine");
   std::string out;
   for (const Value& model : report.at("models").as_list()) {

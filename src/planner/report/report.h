@@ -15,7 +15,8 @@ struct ReportOptions {
   std::string currency = "$";
 };
 
-Value report(const std::vector<Want>& wants, const Machine& machine, const ReportOptions& options);
+/// Of models that lie in two pools: "pools", a report each, and whether both fit.
+Value report(const std::vector<Want>& wants, const Machines& machines, const ReportOptions& options);
 /// The same for people.
 std::string report_text(const Value& report);
 

@@ -26,6 +26,6 @@ std::optional<Suggestion> best_for(const Machine& machine, int64_t free_bytes = 
 
 /// The `batch: "auto"` of a picture request: as many as `room_bytes` hold beside what is counted in `ask`, at most
 /// `most`; 0 when not even one fits.
-int64_t auto_batch(const Subject& subject, Ask ask, int64_t room_bytes, int64_t most = 64);
+int64_t auto_batch(const Subject& subject, Ask ask, int64_t room_bytes, int64_t most = 4096);
 
 }  // namespace hearth::planner

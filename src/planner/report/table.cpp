@@ -1,6 +1,7 @@
 #include "planner/report/table.h"
 
 #include <algorithm>
+#include <optional>
 
 #include <fmt/format.h>
 
@@ -12,40 +13,72 @@
 namespace hearth::planner {
 namespace {
 
-double in_gb(const Value& bytes) { return static_cast<double>(bytes.as_int()) / 1e9; }
+// One machine and two of them.
+struct Places {
+  explicit Places(const Machine& machine) : one(machine), two(machine.times(2)) {}
+  const Machine one, two;
+};
 
-// Kept small: one request at a time is what the question "does it fit" is about.
-Value row(const Subject& subject, const CatalogueEntry& entry, const Machine& one, int64_t context) {
-  const Machine two = one.times(2);
-  const SubjectFacts& facts = subject.facts();
-  const Ask ask{.context = context, .parallel = 1};
-  const Demand demand = subject.demand(ask);
-  const int64_t bytes = demand.total_bytes();
-  Value out = Value::object();
-  out.set("model", entry.title);
-  out.set("name", entry.name);
-  out.set("quant", facts.quant);
-  out.set("estimate", facts.is_estimate);
-  out.set("parameters", facts.parameters);
-  out.set("weights_bytes", demand.weights_bytes);
-  out.set("state_bytes", demand.state_bytes);
-  out.set("total_bytes", bytes);
-  out.set("left_on_one_bytes", one.budget_bytes() - bytes);
-  out.set("left_on_two_bytes", two.budget_bytes() - bytes);
-  const std::vector<Phase> phases = subject.phases(ask);
-  if (facts.is_picture) {
-    double seconds = 0;
-    for (const Phase& phase : phases) seconds += bound(phase, one).seconds;
-    out.set("seconds_at_least", seconds);
-    return out;
-  }
-  out.set("largest_context", largest_within(one.budget_bytes(), ask.page_tokens, facts.own_context, [&](int64_t n) {
+// What a row is about, before it becomes a Value. Kept small: one request at a time is what the question "does it fit"
+// is about.
+struct Row {
+  Demand demand;
+  int64_t left_on_one = 0, left_on_two = 0;
+  int64_t largest_context = 0;  // language models, on one machine; 0: none
+  double best = 0;              // tokens a second, or seconds a picture, where it fits
+};
+
+int64_t largest_context(const Subject& subject, const Machine& machine) {
+  const int64_t page_tokens = Ask().page_tokens;
+  return largest_within(machine.budget_bytes(), page_tokens, subject.facts().own_context, [&](int64_t n) {
     return subject.demand({.context = n, .parallel = 1}).total_bytes();
-  }));
-  const Machine& where = bytes > one.budget_bytes() ? two : one;
-  out.set("tokens_per_second_at_most", bound(phases[1], where).per_second());
+  });
+}
+
+double best_on(const Subject& subject, const Ask& ask, const Machine& machine) {
+  const std::vector<Phase> phases = subject.phases(ask);
+  if (!subject.facts().is_picture) return bound(phases[1], machine).per_second();
+  double seconds = 0;
+  for (const Phase& phase : phases) seconds += bound(phase, machine).seconds;
+  return seconds;
+}
+
+Row measure(const Subject& subject, int64_t context, const Places& places) {
+  const Ask ask{.context = context, .parallel = 1};
+  Row row{.demand = subject.demand(ask)};
+  row.left_on_one = places.one.budget_bytes() - row.demand.total_bytes();
+  row.left_on_two = places.two.budget_bytes() - row.demand.total_bytes();
+  if (!subject.facts().is_picture) row.largest_context = largest_context(subject, places.one);
+  row.best = best_on(subject, ask, row.left_on_one < 0 ? places.two : places.one);
+  return row;
+}
+
+Value to_value(const Row& row, const CatalogueEntry& entry, const SubjectFacts& facts) {
+  Value out = Value::object({{"model", entry.title}, {"name", entry.name}, {"quant", facts.quant},
+                             {"estimate", facts.is_estimate}, {"parameters", facts.parameters},
+                             {"weights_bytes", row.demand.weights_bytes}, {"state_bytes", row.demand.state_bytes},
+                             {"total_bytes", row.demand.total_bytes()}, {"left_on_one_bytes", row.left_on_one},
+                             {"left_on_two_bytes", row.left_on_two}});
+  if (!facts.is_picture) out.set("largest_context", row.largest_context);
+  out.set(facts.is_picture ? "seconds_at_least" : "tokens_per_second_at_most", row.best);
   return out;
 }
+
+Result<std::vector<const CatalogueEntry*>> chosen(const Catalogue& catalogue, const std::vector<std::string>& names) {
+  std::vector<const CatalogueEntry*> out;
+  for (const std::string& name : names) {
+    const auto& all = catalogue.entries();
+    const auto found = std::find_if(all.begin(), all.end(), [&](const CatalogueEntry& e) { return e.name == name; });
+    if (found == all.end()) return unexpected(unknown_name("model of the catalogue", name, catalogue.model_names()));
+    out.push_back(&*found);
+  }
+  for (const CatalogueEntry& entry : catalogue.entries()) {
+    if (names.empty() && entry.is_in_table) out.push_back(&entry);
+  }
+  return out;
+}
+
+double in_gb(const Value& bytes) { return static_cast<double>(bytes.as_int()) / 1e9; }
 
 std::string verdict(const Value& left) {
   const int64_t bytes = left.as_int();
@@ -54,62 +87,73 @@ std::string verdict(const Value& left) {
                                          : fmt::format("yes, {:.0f} left", in_gb(left));
 }
 
-}  // namespace
-
-Value table(const Machine& machine, int64_t context, const Catalogue& catalogue) {
-  Value out = Value::object();
-  out.set("machine", machine.name);
-  out.set("words", machine.words);
-  out.set("context", context);
-  out.set("memory_bytes", machine.memory_bytes);
-  out.set("budget_bytes", machine.budget_bytes());
-  out.set("two_budget_bytes", machine.times(2).budget_bytes());
-  out.set("rates", machine.source);
-  Value rows = Value::list();
-  for (const CatalogueEntry& entry : catalogue.entries()) {
-    if (!entry.is_in_table) continue;
-    for (const std::string& quant : catalogue.table_quants(entry.name)) {
-      Result<std::shared_ptr<const Subject>> subject = catalogue.subject(entry.name, quant, machine.caps);
-      if (!subject && subject.error().code() == Code::kUnsupported) continue;  // pictures have fewer schemes
-      rows.push(row(*subject.value(), entry, machine, context));
-    }
-  }
-  out.set("rows", std::move(rows));
-  return out;
+std::string context_text(const Value& row) {
+  const Value* context = row.find("largest_context");
+  if (!context) return "-";
+  return context->as_int() == 0 ? "none" : std::to_string(context->as_int());
 }
 
-std::string table_text(const Value& table) {
-  std::string out = fmt::format(
+std::string best_text(const Value& row) {
+  if (row.at("left_on_two_bytes").as_int() < 0) return "-";
+  const Value* tokens = row.find("tokens_per_second_at_most");
+  const double best = (tokens ? *tokens : row.at("seconds_at_least")).as_double();
+  if (best <= 0) return "not known";
+  const bool needs_two = row.at("left_on_one_bytes").as_int() < 0;
+  return fmt::format("{:.3g} {}{}", best, tokens ? "tok/s" : "s", needs_two ? " (2)" : "");
+}
+
+constexpr const char* kLine = "{:<22} {:<8} {:>8} {:>7} {:>8}  {:<20} {:<20} {:>12} {:>12}\n";
+
+std::string row_text(const Value& row) {
+  return fmt::format(kLine, row.at("model").as_string() + (row.at("estimate").as_bool() ? " *" : ""),
+                     row.at("quant").as_string(), fmt::format("{:.1f}", in_gb(row.at("weights_bytes"))),
+                     fmt::format("{:.2f}", in_gb(row.at("state_bytes"))),
+                     fmt::format("{:.1f}", in_gb(row.at("total_bytes"))), verdict(row.at("left_on_one_bytes")),
+                     verdict(row.at("left_on_two_bytes")), context_text(row), best_text(row));
+}
+
+std::string head_text(const Value& table) {
+  return fmt::format(
       "What fits: {}, {}\nModels may use {} of {}; two machines together {}. Sizes in GB (10^9 bytes), with one "
       "request of {} tokens.\n\n",
       table.at("machine").as_string(), table.at("words").as_string(), both_units(table.at("budget_bytes").as_int()),
       both_units(table.at("memory_bytes").as_int()), both_units(table.at("two_budget_bytes").as_int()),
       table.at("context").as_int());
-  out += fmt::format("{:<22} {:<8} {:>8} {:>7} {:>8}  {:<20} {:<20} {:>12} {:>12}\n", "MODEL", "QUANT", "WEIGHTS",
-                     "STATE", "TOTAL", "ONE", "TWO", "MOST CONTEXT", "AT BEST");
-  for (const Value& row : table.at("rows").as_list()) {
-    const Value* context = row.find("largest_context");
-    std::string best = context ? fmt::format("{:.3g} tok/s", row.at("tokens_per_second_at_most").as_double())
-                               : fmt::format("{:.3g} s", row.at("seconds_at_least").as_double());
-    if (context && row.at("left_on_one_bytes").as_int() < 0) {
-      best = row.at("left_on_two_bytes").as_int() < 0 ? "-" : best + " (2)";
-    }
-    out += fmt::format("{:<22} {:<8} {:>8.1f} {:>7.2f} {:>8.1f}  {:<20} {:<20} {:>12} {:>12}\n",
-                       row.at("model").as_string() + (row.at("estimate").as_bool() ? " *" : ""),
-                       row.at("quant").as_string(), in_gb(row.at("weights_bytes")), in_gb(row.at("state_bytes")),
-                       in_gb(row.at("total_bytes")), verdict(row.at("left_on_one_bytes")),
-                       verdict(row.at("left_on_two_bytes")),
-                       !context                 ? "-"
-                       : context->as_int() == 0 ? "none"
-                                                : std::to_string(context->as_int()),
-                       best);
-  }
-  out += fmt::format("\n* estimate: this build has no code for that architecture yet; bytes follow from its published "
-                     "shapes. The others are measured\n  from the real code without weights. AT BEST is a bound: "
-                     "counted bytes and work against the highest rates known ({}).\n  (2): two machines as one, work "
-                     "split without loss. int4 is 4.16 bits a weight (128 share a scale and a zero point).\n",
+}
+
+std::string foot_text(const Value& table) {
+  return fmt::format("\n* estimate: this build has no code for that architecture, or not in that scheme; bytes follow "
+                     "from published shapes. The others are\n  measured from the real code without weights. AT BEST is "
+                     "a bound: counted bytes and work against the highest rates known ({}).\n  (2): two machines as "
+                     "one, work split without loss. int4 is 4.16 bits a weight (128 share a scale and a zero point).\n",
                      table.at("rates").as_string());
-  return out;
+}
+
+}  // namespace
+
+Result<Value> table(const Machine& machine, const TableAsk& ask, const Catalogue& catalogue) {
+  const Places places(machine);
+  const Result<std::vector<const CatalogueEntry*>> entries = chosen(catalogue, ask.models);
+  if (!entries) return unexpected(entries.error());
+  Value rows = Value::list();
+  for (const CatalogueEntry* entry : *entries) {
+    for (const std::string& quant : ask.quants.empty() ? catalogue.table_quants(entry->name) : ask.quants) {
+      const auto subject = catalogue.subject(entry->name, quant, machine.caps);
+      if (!subject) return unexpected(subject.error());
+      rows.push(to_value(measure(**subject, ask.context, places), *entry, (*subject)->facts()));
+    }
+  }
+  return Value::object({{"machine", machine.name}, {"words", machine.words}, {"context", ask.context},
+                        {"memory_bytes", machine.memory_bytes}, {"budget_bytes", places.one.budget_bytes()},
+                        {"two_budget_bytes", places.two.budget_bytes()}, {"rates", machine.source},
+                        {"rows", std::move(rows)}});
+}
+
+std::string table_text(const Value& table) {
+  std::string out = head_text(table) + fmt::format(kLine, "MODEL", "QUANT", "WEIGHTS", "STATE", "TOTAL", "ONE", "TWO",
+                                                   "MOST CONTEXT", "AT BEST");
+  for (const Value& row : table.at("rows").as_list()) out += row_text(row);
+  return out + foot_text(table);
 }
 
 }  // namespace hearth::planner

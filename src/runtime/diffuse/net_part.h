@@ -42,6 +42,7 @@ std::shared_ptr<const Part> load_net(const PicturePart<Config>& part, const std:
   StorageRef slab = memory.allocate_untouched(std::max<int64_t>(sizing.bytes(), 1), "weights " + holder);
   Weights weights(*part.tensors, executor.caps(), executor.device(), slab, options);
   Net net = Net::bind(weights, part.config);
+  weights.map_files(executor.maps_files());
   memory.make_room_for("loading " + holder,
                        [&] { weights.lease_ring(memory.allocator(), "loading " + holder); });
   std::stop_source stop;

@@ -91,7 +91,7 @@ struct PictureEngine::Parts final : governor::Resider {
     return bytes;
   }
   // `working_bytes`: what the refused work itself had taken when a step of it was refused.
-  Error advised(const Error& refusal, PictureNeed need, int64_t working_bytes) const {
+  Error advised(const Error& refusal, PictureNeed need, int64_t working_bytes, const Watch& watch) const {
     const Value* details = refusal.details().get();
     const Value* wanted_by = details ? details->find("wanted_by") : nullptr;
     if (refusal.code() != Code::kNoMemory || !advisor || !wanted_by) return refusal;
@@ -102,7 +102,7 @@ struct PictureEngine::Parts final : governor::Resider {
       auto is_it = [&](const Value& idle) { return idle.at("holder").as_string() == part.name; };
       if (std::none_of(leaving.begin(), leaving.end(), is_it)) need.held_bytes += part.bytes;  // it was in use
     }
-    return advisor(refusal, need);
+    return advisor(refusal, need, watch.is_cancelled);
   }
 
   std::vector<governor::Resident> residents() const override { return residency.residents(); }
@@ -175,6 +175,12 @@ void PictureEngine::set_evictor(governor::Evictor& evictor) { parts_->residency.
 void PictureEngine::set_advisor(PictureAdvisor advisor) { parts_->advisor = std::move(advisor); }
 
 int64_t PictureEngine::running_bytes() const { return parts_->lane.is_running() ? parts_->busy_bytes() : 0; }
+
+int64_t PictureEngine::held_bytes() const {
+  int64_t bytes = parts_->lane.arena_bytes();
+  for (const governor::Resident& part : parts_->residency.residents()) bytes += part.bytes;
+  return bytes;
+}
 
 int64_t PictureEngine::spare_bytes() const { return parts_->lane.is_running() ? 0 : parts_->lane.arena_bytes(); }
 
@@ -306,7 +312,7 @@ Sampled PictureEngine::sample(const SampleRequest& request, const Watch& watch) 
                             .batch = latent.dim(0), .width = kLatentPixels * latent.dim(3),
                             .height = kLatentPixels * latent.dim(2), .is_guided = !is_one(request.guider.cfg),
                             .compute = model.compute.over(parts_->defaults), .held_bytes = latent.bytes()},
-                        sampling_bytes(latent.bytes()));
+                        sampling_bytes(latent.bytes()), watch);
 }
 
 Latent PictureEngine::add_noise(const Model& model, const Noise& noise, float sigma, const Latent& latent) {
@@ -324,7 +330,7 @@ Tensor PictureEngine::decode(const Vae& vae, const Tensor& samples, const VaeOpt
   const int64_t batch = samples.dim(0), width = kLatentPixels * samples.dim(3), height = kLatentPixels * samples.dim(2);
   throw parts_->advised(e, {.file = vae.base->file(), .batch = batch, .width = width, .height = height,
                             .tile = is_whole ? 0 : tile, .compute = compute, .held_bytes = samples.bytes()},
-                        row_bytes(DType::kF32, 3 * (batch + 1) * width * height));
+                        row_bytes(DType::kF32, 3 * (batch + 1) * width * height), watch);
 }
 
 Tensor PictureEngine::encode(const Vae& vae, const Tensor& pixels, const VaeOptions& options, const Watch& watch) {

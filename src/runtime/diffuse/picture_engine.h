@@ -84,8 +84,9 @@ struct PictureNeed {
   ComputeOptions compute{};
   int64_t held_bytes = 0;                    // by pictures, in use: a smaller one would use or do without it
 };
-/// Says of a refusal what smaller picture would fit.
-using PictureAdvisor = std::function<Error(const Error& refusal, const PictureNeed& need)>;
+/// Says of a refusal what smaller picture would fit; ends soon after `gives_up` (empty: never) came true.
+using PictureAdvisor =
+    std::function<Error(const Error& refusal, const PictureNeed& need, const std::function<bool()>& gives_up)>;
 
 /// Pixels.
 struct PictureSize {
@@ -143,6 +144,8 @@ class PictureEngine {
   void set_advisor(PictureAdvisor advisor);
   /// What ending the running work would give back; 0 when none runs.
   int64_t running_bytes() const;
+  /// Models and arena of pictures, whether one runs or not: the next picture uses them, or they make room for it.
+  int64_t held_bytes() const;
   /// The arena that is kept between two pictures; 0 while one runs.
   int64_t spare_bytes() const;
   /// Ends the running work at its next cut: its caller gets `why`. False when none runs.

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <filesystem>
 #include <map>
+#include <set>
 
 #include "core/testing/temp_folder.h"
 #include "models/load/weight_file.h"
@@ -182,6 +183,24 @@ TEST_F(PictureEngineTest, WorkThatIsEndedForWantOfMemorySaysSo) {
   EXPECT_LE(steps, 3);
   EXPECT_EQ(engine_.running_bytes(), 0);
   EXPECT_NO_THROW(engine_.sample(request(pipe, 7), {})) << "the next one runs";
+}
+
+TEST_F(PictureEngineTest, WhatPicturesHoldIsTheSameInAStepAndBetweenSteps) {
+  const Pipe pipe = open("sd1");
+  std::set<int64_t> in_steps, between;
+  const Watch watch{.is_cancelled =
+                        [&] {
+                          if (engine_.running_bytes() > 0) in_steps.insert(engine_.held_bytes());
+                          return false;
+                        },
+                    .progress = [&](int64_t, int64_t) { between.insert(engine_.held_bytes()); }};
+  engine_.sample(request(pipe, 7), {});
+  const int64_t before = engine_.held_bytes();
+  engine_.sample(request(pipe, 7), watch);
+  EXPECT_EQ(in_steps, std::set<int64_t>{before});
+  EXPECT_EQ(between, std::set<int64_t>{before});
+  engine_.free_unused();
+  EXPECT_EQ(engine_.held_bytes(), 0);
 }
 
 TEST_F(PictureEngineTest, WrongShapesAreRefusedInWords) {

@@ -77,7 +77,8 @@ class Executor::Progress {
   Running running_;
 };
 
-Executor::Executor(Device device, const Caps& caps, int threads) : device_(device), caps_(caps), pool_(threads) {
+Executor::Executor(Device device, const Caps& caps, int threads, bool maps_files)
+    : device_(device), caps_(caps), maps_files_(maps_files), pool_(threads) {
   owner_ = std::thread([this] { own_device(); });
 }
 

@@ -37,13 +37,14 @@ struct StepRequest {
 
 class Executor {
  public:
-  /// threads counts the owner; CUDA needs one.
-  Executor(Device device, const Caps& caps, int threads);
+  /// threads counts the owner; CUDA needs one. `maps_files`: weights are read through the page cache, which keeps them.
+  Executor(Device device, const Caps& caps, int threads, bool maps_files = false);
   ~Executor();
   Executor(const Executor&) = delete;
 
   Device device() const { return device_; }
   const Caps& caps() const { return caps_; }
+  bool maps_files() const { return maps_files_; }
 
   /// Runs a step to its end. The error is what the body threw, or kCancelled.
   Result<void> run(const StepRequest& request);
@@ -93,6 +94,7 @@ class Executor {
 
   const Device device_;
   const Caps caps_;
+  const bool maps_files_;
   ThreadPool pool_;
   std::mutex mutex_;
   std::condition_variable work_arrived_, work_done_;

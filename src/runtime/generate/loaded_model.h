@@ -7,6 +7,7 @@
 #include <optional>
 #include <stop_token>
 #include <string>
+#include <vector>
 
 #include "governor/budget/budget.h"
 #include "models/lm/language_model.h"
@@ -28,6 +29,19 @@ struct ModelFacts {
 /// Reads headers only. Throws as LoadedModel::load() does.
 ModelFacts read_model_facts(const LoadOptions& options);
 
+/// Where a model lies: `models` on the device that runs it, `host` for its tokenizer and for what is read from disk.
+/// One pool where the device is the CPU or shares its memory. All outlive the model.
+struct ModelMemory {
+  ModelMemory(Allocator& memory)  // NOLINT: implicit on purpose; nothing of the host's is leased beside a GPU
+      : models(memory), host(memory.device().kind == DeviceKind::kCpu ? &memory : nullptr) {}
+  ModelMemory(Allocator& models_on, Allocator& host_memory, bool one_pool)
+      : models(models_on), host(&host_memory), is_one_pool(one_pool) {}
+
+  Allocator& models;
+  Allocator* host;
+  bool is_one_pool = true;
+};
+
 class LoadedModel {
  public:
   /// Asked for `bytes` in one pool when a lease would fail; returns whether trying again makes sense (it unloaded
@@ -37,7 +51,7 @@ class LoadedModel {
 
   /// Throws Error: kNotFound, kCorruptFile, kUnsupported, kNoMemory with numbers, kCancelled within about a second of
   /// `stop` being asked for. Nothing stays behind.
-  static std::unique_ptr<LoadedModel> load(const LoadOptions& options, Executor& executor, Allocator& memory,
+  static std::unique_ptr<LoadedModel> load(const LoadOptions& options, Executor& executor, const ModelMemory& memory,
                                            const MakeRoom& make_room = {}, const Progress& progress = {},
                                            const std::stop_token& stop = {});
 
@@ -53,6 +67,8 @@ class LoadedModel {
   int64_t context() const { return limits_.context; }
   const SchedulerLimits& scheduler_limits() const { return limits_; }
   const ModelSizes& sizes() const { return sizes_; }
+  /// What it leases in all: sizes() and the tokenizer.
+  int64_t held_bytes() const { return sizes_.total_bytes() + text_bytes_; }
   const State& state() const { return state_; }
   Executor& executor() { return executor_; }
   Lane& lane() { return *lane_; }
@@ -65,18 +81,25 @@ class LoadedModel {
                     StepObserver* observer = nullptr);
 
  private:
-  LoadedModel(LoadOptions options, Executor& executor) : options_(std::move(options)), executor_(executor) {}
+  LoadedModel(LoadOptions options, Executor& executor, const ModelMemory& memory)
+      : options_(std::move(options)), executor_(executor), memory_(memory) {}
   void read_text(const Checkpoint& checkpoint);
   void size_everything(const LanguageModel& sized, const Weights& sizing, const std::stop_token& stop);
-  void take_memory(const LanguageModel& sized, Allocator& memory);
+  void take_memory(const LanguageModel& sized);
+  void lease_text(const MakeRoom& make_room);
+  void give_memory_back();
+  void lease_ring(Weights& weights, const MakeRoom& make_room);
   void book_graphs();
 
   LoadOptions options_;
   Executor& executor_;
-  Allocator* memory_ = nullptr;  // outlives the model
+  const ModelMemory memory_;
   SchedulerLimits limits_;
   ModelSizes sizes_;
-  StorageRef slab_, graphs_lease_;
+  int64_t text_bytes_ = 0;
+  StorageRef slab_, text_lease_, graphs_lease_;
+  std::vector<StorageRef> untouched_;  // their pages are taken while weights are read
+  int64_t steps_until_graphs_ = 0;  // eager ones; 0: steps are captured
   State state_;
   std::unique_ptr<Lane> lane_;
   std::unique_ptr<BatchBuffers> buffers_;

@@ -3,9 +3,17 @@
 #include <algorithm>
 #include <cmath>
 
+#include <fmt/format.h>
+
 #include "core/base/log.h"
+#include "governor/budget/refusal.h"
 
 namespace hearth {
+namespace {
+
+constexpr double kClaimEveryS = 0.25;
+
+}  // namespace
 
 // One completion of a request.
 struct ModelWorker::Choice {
@@ -37,7 +45,7 @@ struct ModelWorker::Active {
   int64_t max_tokens = 0;
   std::vector<TokenLogprob> prompt_logprobs;  // when the echo has them; the first token's is not a number
   double started_s = 0, first_token_s = 0, last_token_s = 0;
-  bool is_cancelled = false, is_done = false;
+  bool is_begun = false, is_cancelled = false, is_done = false;
   std::optional<Usage> usage;                 // of a request that came to its end
   std::optional<Error> failure;               // of one that did not
 
@@ -46,8 +54,9 @@ struct ModelWorker::Active {
   }
 };
 
-ModelWorker::ModelWorker(LoadedModel& model, StatsBook& stats)
-    : model_(model), stats_(stats), scheduler_(model.model().state_spec(), model.scheduler_limits()) {
+ModelWorker::ModelWorker(LoadedModel& model, StatsBook& stats, WorkerMemory memory)
+    : model_(model), stats_(stats), memory_(std::move(memory)),
+      scheduler_(model.model().state_spec(), model.scheduler_limits(), memory_.backing.get()) {
   last_used_s_ = steady_s();
   publish_pages();
   thread_ = std::thread([this] { loop(); });
@@ -101,6 +110,9 @@ ModelWorker::Pages ModelWorker::pages() const {
 void ModelWorker::publish_pages() {
   Pages now{.total = scheduler_.total_pages(), .cached = scheduler_.cached_pages(), .running = scheduler_.running(),
             .waiting = scheduler_.waiting(), .preemptions = scheduler_.preemptions()};
+  now.waiting += std::count_if(active_.begin(), active_.end(), [](const auto& active) {
+    return !active->is_begun && !active->is_done;
+  });
   now.used = now.total - scheduler_.free_pages() - now.cached;
   std::lock_guard lock(pages_mutex_);
   stats_.preempted += now.preemptions - pages_.preemptions;
@@ -132,8 +144,9 @@ void ModelWorker::loop() {
 ModelWorker::Inbox ModelWorker::wait_for_inbox() {
   std::unique_lock lock(mutex_);
   arrived_.wait(lock, [&] {
-    return stop_ || !scheduler_.is_idle() || !inbox_.requests.empty() || !inbox_.cancelled.empty() ||
-           inbox_.cancel_all || inbox_.abort_largest;
+    const bool has_work = waits_for_pages_ || !scheduler_.is_idle();
+    return stop_ || has_work || !inbox_.requests.empty() || !inbox_.cancelled.empty() || inbox_.cancel_all ||
+           inbox_.abort_largest;
   });
   if (inbox_.cancel_all || inbox_.abort_largest) cancel_step_ = false;
   return std::exchange(inbox_, {});
@@ -146,8 +159,8 @@ void ModelWorker::take_inbox(Inbox inbox) {
   }
   for (auto& active : active_) {
     if (inbox.cancelled.count(active->prepared.request.id)) active->is_cancelled = true;
-    if (active->choices.empty() && !active->is_cancelled) begin(*active);
   }
+  begin_waiting();
   if (inbox.abort_largest) abort_one(*inbox.abort_largest);
   if (!inbox.cancel_all) return;
   for (auto& active : active_) {
@@ -170,16 +183,71 @@ void ModelWorker::abort_one(const Error& why) {
   if (largest) fail(*largest, why);
 }
 
-void ModelWorker::begin(Active& active) {
+// In order: a small request does not overtake a large one that waits for pages.
+void ModelWorker::begin_waiting() {
+  const bool is_early = std::exchange(waits_for_pages_, false) && !scheduler_.is_idle() && steady_s() < next_claim_s_;
+  for (auto& active : active_) {
+    if (active->is_begun || active->is_cancelled || active->is_done) continue;
+    waits_for_pages_ = is_early;
+    if (is_early) return;
+    prepare(*active);
+    if (Result<void> claimed = claim_pages(*active); claimed) {
+      begin(*active);
+    } else if (scheduler_.is_idle()) {
+      log::warn("{} has no memory for a request id={}", model_.name(), active->prepared.request.id);
+      end(*active, refusal_of(*active, claimed.error()));
+    } else {
+      next_claim_s_ = steady_s() + kClaimEveryS;
+      waits_for_pages_ = true;
+      return;
+    }
+  }
+}
+
+void ModelWorker::prepare(Active& active) {
+  if (!active.choices.empty()) return;
   const GenerateRequest& request = active.prepared.request;
   const auto prompt = static_cast<int64_t>(active.prepared.tokens.size());
   active.max_tokens = std::min(request.max_tokens.value_or(model_.context()), model_.context() - prompt);
   for (int i = 0; i < std::max(request.choices, 1); ++i) {
     active.choices.push_back(std::make_unique<Choice>(i, active.prepared, model_.tokenizer()));
     Sequence& sequence = active.choices.back()->sequence;
+    sequence.most_tokens = prompt + std::max<int64_t>(active.max_tokens, 1);
     if (i > 0) sequence.waits_for = &active.choices[0]->sequence;
-    scheduler_.add(sequence);
   }
+}
+
+Result<void> ModelWorker::claim_pages(Active& active) {
+  std::vector<Sequence*> sequences;
+  for (auto& choice : active.choices) sequences.push_back(&choice->sequence);
+  for (;;) {
+    Result<void> claimed = scheduler_.claim(sequences);
+    if (claimed || claimed.error().code() != Code::kNoMemory || !memory_.make_room) return claimed;
+    const Value* details = claimed.error().details().get();
+    const Value* needed = details ? details->find("needed_bytes") : nullptr;
+    if (!needed || !memory_.make_room(needed->as_int())) return claimed;
+  }
+}
+
+// With the length that the pages at hand would do for.
+Error ModelWorker::refusal_of(const Active& active, const Error& why) const {
+  if (why.code() != Code::kNoMemory) return why;
+  std::vector<governor::SmallerChoice> choices;
+  const int64_t each = scheduler_.room_tokens() / std::ssize(active.choices);
+  const int64_t most = each - std::ssize(active.prepared.tokens);
+  if (most > 0) {
+    choices.push_back({Value::object({{"max_tokens", most}}), fmt::format("max_tokens = {} in the request", most)});
+  }
+  const Error told = governor::with_choices(why, choices);
+  if (memory_.refused) memory_.refused(told);
+  return told;
+}
+
+void ModelWorker::begin(Active& active) {
+  const GenerateRequest& request = active.prepared.request;
+  const auto prompt = static_cast<int64_t>(active.prepared.tokens.size());
+  active.is_begun = true;
+  for (auto& choice : active.choices) scheduler_.add(choice->sequence);
   active.send(Started{model_.name(), prompt});
   if (!request.echo) return;
   if (!request.logprobs) return send_echo(active);
@@ -360,6 +428,10 @@ void ModelWorker::fail_everything(const Error& error) {
 void ModelWorker::fail(Active& active, const Error& error) {
   if (active.is_done) return;
   log::error("a step of {} failed id={} error=\"{}\"", model_.name(), active.prepared.request.id, error.message());
+  end(active, error);
+}
+
+void ModelWorker::end(Active& active, const Error& error) {
   for (auto& choice : active.choices) {
     if (!choice->is_finished) scheduler_.remove(choice->sequence);
   }
@@ -387,6 +459,7 @@ void ModelWorker::retire() {
   std::vector<std::unique_ptr<Active>> done(std::make_move_iterator(first), std::make_move_iterator(active_.end()));
   active_.erase(first, active_.end());
   if (done.empty()) return;
+  next_claim_s_ = 0;  // what they were promised is free
   last_used_s_ = steady_s();
   publish_pages();
   load_ -= std::ssize(done);

@@ -2,10 +2,13 @@
 // samplers; other threads hand it prepared requests and cancellations through an inbox. A step that fails fails the
 // requests in it and nobody else; a bug (check) marks the worker broken, so that the engine reloads the model. A bug in
 // the loop itself fails every request it has.
+// Memory of pages that no request was promised can be given back meanwhile; a request that needs it again waits for
+// others of this model to end, and is refused with numbers when there are none.
 #pragma once
 #include <atomic>
 #include <condition_variable>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -31,9 +34,16 @@ struct PreparedRequest {
   double submitted_s = 0;   // steady clock
 };
 
+/// Where a worker's pages come from and who makes room for them. Without `backing` every page stays.
+struct WorkerMemory {
+  std::unique_ptr<PageBacking> backing{};
+  std::function<bool(int64_t bytes)> make_room{};  // asked when pages cannot be had again; true: try again
+  std::function<void(const Error&)> refused{};     // told when a request ends for want of them
+};
+
 class ModelWorker {
  public:
-  ModelWorker(LoadedModel& model, StatsBook& stats);
+  ModelWorker(LoadedModel& model, StatsBook& stats, WorkerMemory memory = {});
   ~ModelWorker();
   ModelWorker(const ModelWorker&) = delete;
 
@@ -57,6 +67,11 @@ class ModelWorker {
   };
   Pages pages() const;
 
+  /// Memory that running requests do not need; any thread.
+  Scheduler::Spare spare() const { return scheduler_.spare(); }
+  int64_t shrink(int64_t bytes, bool with_cached) { return scheduler_.shrink(bytes, with_cached); }
+  int64_t away_bytes() const { return scheduler_.away_bytes(); }
+
  private:
   struct Choice;
   struct Active;
@@ -71,6 +86,10 @@ class ModelWorker {
   Inbox wait_for_inbox();
   void take_inbox(Inbox inbox);
   void abort_one(const Error& why);
+  void begin_waiting();
+  void prepare(Active& active);
+  Result<void> claim_pages(Active& active);
+  Error refusal_of(const Active& active, const Error& why) const;
   void begin(Active& active);
   void mark_cancelled();
   void drop_cancelled();
@@ -86,14 +105,18 @@ class ModelWorker {
   void fail_step(const std::vector<Scheduler::Piece>& pieces, const Error& error);
   void fail_everything(const Error& error);
   void fail(Active& active, const Error& error);
+  void end(Active& active, const Error& error);
   void retire();
   void publish_pages();
   Active* owner_of(const Sequence* sequence, Choice** choice);
 
   LoadedModel& model_;
   StatsBook& stats_;
+  WorkerMemory memory_;  // before the scheduler, which uses its backing
   Scheduler scheduler_;
   std::vector<std::unique_ptr<Active>> active_;
+  bool waits_for_pages_ = false;
+  double next_claim_s_ = 0;  // a request that waits for pages asks again then, or when another has ended
 
   std::mutex mutex_;
   std::condition_variable arrived_;

@@ -19,8 +19,8 @@ bool is_planned(const Sequence& sequence, const std::vector<Scheduler::Piece>& p
 
 }  // namespace
 
-Scheduler::Scheduler(const StateSpec& spec, SchedulerLimits limits)
-    : spec_(spec), limits_(std::move(limits)), pools_(make_pools(limits_)),
+Scheduler::Scheduler(const StateSpec& spec, SchedulerLimits limits, PageBacking* backing)
+    : spec_(spec), limits_(std::move(limits)), backing_(backing), pools_(make_pools(limits_)),
       cache_(spec_, limits_.page_tokens, pools_) {
   check(pools_.size() == spec_.groups.size(), "one page pool per state group");
 }
@@ -32,6 +32,7 @@ void Scheduler::add(Sequence& sequence) {
 }
 
 std::vector<Scheduler::Piece> Scheduler::plan() {
+  std::lock_guard lock(mutex_);
   std::vector<Piece> pieces;
   int64_t rows_left = limits_.max_rows;
   // Copies: preemption changes running_ while we walk.
@@ -199,6 +200,7 @@ void Scheduler::drop_pages(Sequence& sequence) {
 }
 
 void Scheduler::commit(std::span<const Piece> pieces) {
+  std::lock_guard lock(mutex_);
   for (const Piece& piece : pieces) {
     piece.sequence->computed = piece.first + piece.count;
     register_blocks(*piece.sequence);
@@ -216,6 +218,8 @@ void Scheduler::register_blocks(Sequence& sequence) {
 }
 
 void Scheduler::remove(Sequence& sequence) {
+  std::lock_guard lock(mutex_);
+  for (size_t g = 0; g < pools_.size(); ++g) promised_[g] -= std::exchange(sequence.promised[g], 0);
   std::erase(waiting_, &sequence);
   for (Sequence* other : waiting_) {
     if (other->waits_for == &sequence) other->waits_for = nullptr;
@@ -228,18 +232,21 @@ void Scheduler::remove(Sequence& sequence) {
 }
 
 int64_t Scheduler::total_pages() const {
+  std::lock_guard lock(mutex_);
   int64_t sum = 0;
-  for (const PagePool& pool : pools_) sum += pool.size();
+  for (const PagePool& pool : pools_) sum += pool.size() - pool.away_pages();
   return sum;
 }
 
 int64_t Scheduler::free_pages() const {
+  std::lock_guard lock(mutex_);
   int64_t sum = 0;
   for (const PagePool& pool : pools_) sum += pool.free_pages();
   return sum;
 }
 
 int64_t Scheduler::cached_pages() const {
+  std::lock_guard lock(mutex_);
   int64_t sum = 0;
   for (size_t g = 0; g < pools_.size(); ++g) sum += cache_.evictable(static_cast<int>(g));
   return sum;

@@ -2,15 +2,19 @@
 // touches no device: plan() decides, commit() records. Decoding sequences come first (one row each), then prompts in
 // chunks, oldest first, up to max_rows. When pages run out cached blocks go first, then the youngest sequence of the
 // lowest class is preempted: its pages are dropped and it is computed again later, so nothing deadlocks as long as one
-// sequence fits alone (admission checks that). One thread.
+// sequence fits alone (admission checks that).
+// Where the state has a PageBacking, pages that no sequence was promised can be given back to the machine; claim()
+// takes what a new sequence may need again before it is added. One thread, but for shrink() and spare().
 #pragma once
 #include <cstdint>
 #include <deque>
+#include <mutex>
 #include <span>
 #include <vector>
 
 #include "core/base/result.h"
 #include "runtime/generate/sequence.h"
+#include "runtime/state/page_backing.h"
 
 namespace hearth {
 
@@ -25,7 +29,8 @@ struct SchedulerLimits {
 
 class Scheduler {
  public:
-  Scheduler(const StateSpec& spec, SchedulerLimits limits);
+  /// `backing` outlives the scheduler; null: every page stays.
+  Scheduler(const StateSpec& spec, SchedulerLimits limits, PageBacking* backing = nullptr);
 
   struct Piece {  // tokens [first, first + count) of a sequence
     Sequence* sequence = nullptr;
@@ -36,6 +41,25 @@ class Scheduler {
     bool is_sampled() const { return first + count == static_cast<int64_t>(sequence->tokens.size()); }
     int64_t kept_rows() const { return keeps_all ? count : is_sampled(); }
   };
+
+  /// Promises pages for all that these sequences may need, taking those again that were given back: what is promised
+  /// stays until remove(). kNoMemory, and nothing promised, when the memory cannot be had. Calls the backing with no
+  /// lock held. Also takes some of the other pages back while there is room for them.
+  Result<void> claim(std::span<Sequence* const> sequences);
+
+  /// Memory that no sequence was promised.
+  struct Spare {
+    int64_t unused_bytes = 0;  // of pages that hold nothing
+    int64_t cached_bytes = 0;  // of pages kept for their prefix
+  };
+  Spare spare() const;
+  /// Gives about `bytes` of it back to the machine, pages that hold nothing first and cached ones only `with_cached`;
+  /// the bytes given back.
+  int64_t shrink(int64_t bytes, bool with_cached);
+  /// Tokens that a sequence could have with the pages that are here, were it alone.
+  int64_t room_tokens() const;
+  /// Bytes of pages that were given back.
+  int64_t away_bytes() const;
 
   /// Queues a sequence; it must stay alive until remove().
   void add(Sequence& sequence);
@@ -54,9 +78,17 @@ class Scheduler {
   int64_t free_pages() const;
   int64_t cached_pages() const;   // held by nobody but the prefix cache
   /// Empties the prefix cache.
-  void drop_cache() { cache_.clear(); }
+  void drop_cache() {
+    std::lock_guard lock(mutex_);
+    cache_.clear();
+  }
 
  private:
+  BlockCounts pages_for(const Sequence& sequence) const;
+  int64_t shrinkable(size_t group) const;
+  GroupPages recall(const BlockCounts& counts);
+  Result<void> take_again(const GroupPages& coming);
+  void restore_some();
   int64_t unclaimed_logit_rows(const std::vector<Piece>& pieces) const;
   bool plan_piece(Sequence& sequence, int64_t rows_left, std::vector<Piece>& pieces);
   bool reserve(Sequence& sequence, int64_t tokens);
@@ -72,8 +104,11 @@ class Scheduler {
 
   const StateSpec spec_;
   const SchedulerLimits limits_;
+  PageBacking* const backing_;
+  mutable std::mutex mutex_;        // guards the three below; never held while somebody else's lock is waited for
   std::vector<PagePool> pools_;
   PrefixCache cache_;
+  BlockCounts promised_{};
   std::deque<Sequence*> waiting_;   // oldest first
   std::vector<Sequence*> running_;  // in order of arrival
   uint64_t arrivals_ = 0;

@@ -3,10 +3,12 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <numeric>
 #include <random>
+#include <set>
 
 namespace hearth {
 namespace {
@@ -197,6 +199,107 @@ TEST(Scheduler, ScoredPromptsShareTheRowsOfLogits) {
   }
   EXPECT_EQ(scored.count(d.get()), 0u);
   for (Sequence* s : {a.get(), b.get(), c.get(), d.get()}) scheduler.remove(*s);
+}
+
+// Pages of 100 bytes that are given back and taken again; `is_full`: nobody gets them.
+class CountedPages final : public PageBacking {
+ public:
+  int64_t page_bytes(size_t) const override { return 100; }
+  void give_back(const GroupPages& pages) override {
+    for (Page page : pages[0]) EXPECT_TRUE(away.insert(page).second);
+  }
+  Result<void> take_again(const GroupPages& pages) override {
+    if (is_full) return unexpected(Code::kNoMemory, "full");
+    if (meanwhile) meanwhile();
+    for (Page page : pages[0]) EXPECT_EQ(away.erase(page), 1u);
+    return {};
+  }
+  std::set<Page> away;
+  bool is_full = false;
+  std::function<void()> meanwhile;  // what another thread does while pages are taken
+};
+
+TEST(SchedulerMemory, GivesBackWhatHoldsNothingThenWhatIsKeptForItsPrefix) {
+  CountedPages memory;
+  Scheduler scheduler(full_spec(), limits(20), &memory);
+  auto a = sequence(13);
+  scheduler.add(*a);
+  run(scheduler, scheduler.plan());
+  scheduler.remove(*a);
+  EXPECT_EQ(scheduler.spare().unused_bytes, 1700);
+  EXPECT_EQ(scheduler.spare().cached_bytes, 300);
+  EXPECT_EQ(scheduler.shrink(450, false), 500) << "whole pages, as many as it takes";
+  EXPECT_EQ(memory.away, (std::set<Page>{16, 17, 18, 19, 20})) << "one run of memory";
+  EXPECT_EQ(scheduler.shrink(1'000'000, false), 1200);
+  EXPECT_EQ(scheduler.cached_pages(), 3);
+  EXPECT_EQ(scheduler.shrink(100, true), 100) << "the end of the prefix first";
+  EXPECT_EQ(scheduler.cached_pages(), 2);
+  EXPECT_EQ(scheduler.shrink(1'000'000, true), 200);
+  EXPECT_EQ(scheduler.total_pages(), 0);
+  EXPECT_EQ(scheduler.away_bytes(), 2000);
+}
+
+TEST(SchedulerMemory, WhatRunningWorkWasPromisedStays) {
+  CountedPages memory;
+  Scheduler scheduler(full_spec(), limits(20), &memory);
+  auto a = sequence(5);
+  a->most_tokens = 24;  // six pages
+  Sequence* const one[] = {a.get()};
+  ASSERT_TRUE(scheduler.claim(one));
+  EXPECT_EQ(scheduler.shrink(1'000'000, true), 1400);
+  scheduler.add(*a);
+  for (int step = 0; step < 19; ++step) {
+    const auto pieces = scheduler.plan();
+    ASSERT_EQ(pieces.size(), 1u);
+    run(scheduler, pieces);
+    EXPECT_EQ(scheduler.shrink(1'000'000, true), 0) << "step " << step;
+    for (const BlockPages& block : a->pages) EXPECT_FALSE(memory.away.count(block[0]));
+  }
+  EXPECT_EQ(std::ssize(a->tokens), 24);
+  scheduler.remove(*a);
+  EXPECT_EQ(scheduler.shrink(1'000'000, true), 600);
+}
+
+TEST(SchedulerMemory, PagesOnTheirWayBackStandInForNoPromise) {
+  CountedPages memory;
+  Scheduler scheduler(full_spec(), limits(20), &memory);
+  scheduler.shrink(1'000'000, true);
+  int64_t given = 0;
+  memory.meanwhile = [&] { given += scheduler.shrink(1'000'000, true); };
+  auto a = sequence(5);
+  a->most_tokens = 24;
+  Sequence* const one[] = {a.get()};
+  ASSERT_TRUE(scheduler.claim(one));
+  EXPECT_EQ(given, 0) << "six pages are promised, and no other is here yet";
+  EXPECT_EQ(scheduler.free_pages(), 20);
+  scheduler.remove(*a);
+}
+
+TEST(SchedulerMemory, PagesThatWentAreTakenAgainBeforeTheyAreUsed) {
+  CountedPages memory;
+  Scheduler scheduler(full_spec(), limits(20), &memory);
+  scheduler.shrink(1'000'000, true);
+  auto a = sequence(5), b = sequence(9, 100);
+  a->most_tokens = b->most_tokens = 24;
+  Sequence* const both[] = {a.get(), b.get()};
+  memory.is_full = true;
+  EXPECT_EQ(scheduler.claim(both).error().code(), Code::kNoMemory);
+  EXPECT_EQ(std::ssize(memory.away), 20);
+  memory.is_full = false;
+  EXPECT_EQ(scheduler.shrink(1'000'000, true), 0) << "a claim that was refused promises nothing";
+  ASSERT_TRUE(scheduler.claim(both));
+  EXPECT_EQ(std::ssize(memory.away), 0) << "the rest comes back too while there is room";
+  EXPECT_EQ(scheduler.shrink(1'000'000, true), 800);
+  scheduler.add(*a);
+  scheduler.add(*b);
+  run(scheduler, scheduler.plan());
+  for (const Sequence* s : both) {
+    for (const BlockPages& block : s->pages) EXPECT_FALSE(memory.away.count(block[0]));
+  }
+  scheduler.remove(*a);
+  scheduler.remove(*b);
+  scheduler.drop_cache();
+  EXPECT_EQ(scheduler.free_pages(), scheduler.total_pages());
 }
 
 }  // namespace

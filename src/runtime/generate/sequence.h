@@ -21,6 +21,8 @@ struct Sequence {
   uint64_t arrival = 0;           // larger is younger
   WorkClass work_class = WorkClass::kInteractive;
   int preemptions = 0;
+  int64_t most_tokens = 0;        // it will ever have; 0: not known, a whole context
+  BlockCounts promised{};         // pages kept for it; see Scheduler::claim()
   bool scores_prompt = false;     // logits of every prompt token are wanted, so none comes from the prefix cache
   const Sequence* waits_for = nullptr;  // a sibling with the same prompt that computes it first
 

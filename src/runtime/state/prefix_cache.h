@@ -19,6 +19,8 @@ namespace hearth {
 
 /// One page per state group; kScratchPage where a group's page is gone (behind the window).
 using BlockPages = std::array<Page, kMaxStateGroups>;
+/// A number of pages per state group.
+using BlockCounts = std::array<int64_t, kMaxStateGroups>;
 
 class PrefixCache {
  public:

@@ -38,6 +38,13 @@ void AddedTokens::add(AddedToken token) {
   tokens_.push_back(std::move(token));
 }
 
+size_t AddedTokens::bytes() const {
+  const size_t short_text = std::string().capacity();  // lies in the object itself
+  size_t bytes = tokens_.capacity() * sizeof(AddedToken) + plain_.bytes() + all_.bytes();
+  for (const AddedToken& token : tokens_) bytes += token.text.capacity() > short_text ? token.text.capacity() : 0;
+  return bytes;
+}
+
 const AddedToken* AddedTokens::longest_at(std::string_view text, size_t at, bool with_special) const {
   const Trie& trie = with_special ? all_ : plain_;
   if (!trie.starts(static_cast<unsigned char>(text[at]))) return nullptr;

@@ -31,6 +31,7 @@ class AddedTokens {
   /// Throws Error{kCorruptFile} when the text is empty, longer than kLongest or malformed.
   void add(AddedToken token);
   bool empty() const { return tokens_.empty(); }
+  size_t bytes() const;  // of memory
 
   /// Cuts `text` at the tokens in it, leftmost first, longest first. Special ones count only with `with_special`.
   void partition(std::string_view text, bool with_special, std::vector<Fragment>& out) const;

@@ -32,6 +32,8 @@ class MergeTable {
     if (place.left < 0) place = entry;  // a rule said twice keeps its first rank
   }
 
+  size_t bytes() const { return entries_.capacity() * sizeof(Entry); }
+
   const Entry* find(int32_t left, int32_t right) const {
     const Entry& place = const_cast<MergeTable*>(this)->slot(left, right);
     return place.left < 0 ? nullptr : &place;
@@ -79,6 +81,7 @@ class Bpe final : public Model {
     constexpr size_t kGiant = 64 * 1024;
     return word.size() < kGiant ? 0 : known_bytes(word) / std::max<size_t>(vocab_.longest(), 1);
   }
+  size_t bytes() const override { return merges_.bytes(); }
 
   void encode(std::string_view word, ModelScratch& scratch, std::vector<int32_t>& out) const override {
     if (options_.ignore_merges || (options_.whole_newline_runs && word.find_first_not_of('\n') == word.npos)) {

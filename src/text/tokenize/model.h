@@ -44,6 +44,8 @@ class Model {
   virtual void encode(std::string_view word, ModelScratch& scratch, std::vector<int32_t>& out) const = 0;
   /// A lower bound of how many tokens a giant word becomes, without the work; 0 where there is none.
   virtual size_t fewest_tokens(std::string_view word) const { return 0; }
+  /// Memory of its own tables, beside the vocabulary.
+  virtual size_t bytes() const { return 0; }
 };
 
 /// Merge rules between spellings, as a file lists them: earlier lines go first.

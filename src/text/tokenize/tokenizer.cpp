@@ -179,6 +179,12 @@ std::optional<int32_t> Tokenizer::bos() const { return parts_->bos < 0 ? std::nu
 std::optional<int32_t> Tokenizer::eos() const { return parts_->eos < 0 ? std::nullopt : std::optional(parts_->eos); }
 bool Tokenizer::adds_bos() const { return !parts_->prefix.empty() && parts_->prefix[0] == parts_->bos; }
 bool Tokenizer::adds_eos() const { return !parts_->suffix.empty() && parts_->suffix.back() == parts_->eos; }
+int64_t Tokenizer::bytes() const {
+  const TokenizerParts& p = *parts_;
+  return static_cast<int64_t>(p.vocab.bytes() + p.added.bytes() + p.added_normalized.bytes() + p.model->bytes() +
+                              p.chat_template.capacity() + sizeof(TokenizerParts));
+}
+
 const std::string& Tokenizer::chat_template() const { return parts_->chat_template; }
 
 StreamDecoder::StreamDecoder(const Tokenizer& tokenizer, DecodeOptions options)

@@ -78,6 +78,8 @@ class Tokenizer {
   std::optional<int32_t> eos() const;
   bool adds_bos() const;  // encode() with add_special begins with bos()
   bool adds_eos() const;
+  /// Memory of its tables: spellings, merges, scores, added tokens; within a few per cent of all it takes.
+  int64_t bytes() const;
   /// The model's own chat template (Jinja text), empty when the file has none.
   const std::string& chat_template() const;
 

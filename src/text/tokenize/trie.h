@@ -20,6 +20,9 @@ class Trie {
   /// The value of the text that ends at this node, or -1.
   int32_t value(uint32_t node) const { return values_[node]; }
   bool starts(unsigned char byte) const { return roots_[byte] != kNone; }
+  size_t bytes() const {  // of memory
+    return edges_.capacity() * sizeof(Edge) + (values_.capacity() + roots_.capacity()) * sizeof(uint32_t);
+  }
 
  private:
   struct Edge {

@@ -29,6 +29,8 @@ class Unigram final : public Model {
     unknown_score_ = lowest - kUnknownPenalty;
   }
 
+  size_t bytes() const override { return pieces_.bytes() + options_.scores.capacity() * sizeof(double); }
+
   void encode(std::string_view word, ModelScratch&, std::vector<int32_t>& out) const override {
     std::vector<Best> best = best_paths(word);
     std::vector<Span> path;  // from the end

@@ -79,6 +79,11 @@ void Vocab::freeze() {
   scores_.shrink_to_fit();
 }
 
+size_t Vocab::bytes() const {
+  return pool_.capacity() + spans_.capacity() * sizeof(Span) + kinds_.capacity() * sizeof(TokenKind) +
+         scores_.capacity() * sizeof(float) + slots_.capacity() * sizeof(Slot);
+}
+
 void Vocab::insert(std::string_view text, int32_t id) {
   if ((used_slots_ + 1) * 4 > slots_.size() * 3) rehash(std::max<size_t>(16, slots_.size() * 2));
   uint64_t hash = hash_text(text);

@@ -48,6 +48,7 @@ class Vocab {
   }
   bool is_special(int32_t id) const { return kind(id) == TokenKind::kControl || kind(id) == TokenKind::kUnknown; }
   size_t longest() const { return longest_; }  // bytes
+  size_t bytes() const;                        // of memory
 
  private:
   struct Span {
