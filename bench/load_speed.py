@@ -4,9 +4,11 @@
     bench/load_speed.py [--type q4_k|q8_0|f16 ...] [--size 4] [--pairs 5] [--folder DIR]
 
 Makes a GGUF file of the shape of Llama 3 8B, as many layers as fill --size GiB, of random bytes; measures in pairs, of
-which the other one goes first each time, with caches dropped before every run where root may. Beside the ratio of the
-medians: how much the page cache grew, how much of the file it holds, and the peak of resident memory over weights,
-state and arena, which is the ring and the program itself. Every run goes into a CSV under bench/results/.
+which the other one goes first each time, with caches dropped before every run where root may. The disk is read into one
+buffer, again and again; after every pair also into as many as a load needs (`--buffers`), and nothing is done with
+them: what a load could reach on this machine. Beside the ratios of the medians: how much the page cache grew, how much
+of the file it holds, and the peak of resident memory over weights, state and arena, which is the ring and the program
+itself. Every run goes into a CSV under bench/results/.
 
 Before every run, of the disk too, as much memory as the model takes is written to and given back: a virtual machine
 may get pages from its host more slowly than a disk gives bytes the first time, and that would be measured instead.
@@ -31,6 +33,7 @@ TYPES = {"f16": (1, 1, 2), "q8_0": (8, 32, 34), "q4_0": (2, 32, 18), "q4_k": (12
 FIELDS = ["type", "order", "what", "run", "gib_per_s", "seconds", "cached_growth_mib", "file_cached_mib",
           "peak_over_held_mib"]
 GIB, MIB = 2**30, 2**20
+RING = 48  # blocks of a load's ring
 MADV_POPULATE_WRITE = 23  # Linux 5.14; Python has no name for it
 
 
@@ -160,9 +163,9 @@ def measured(path, command):
                     "file_cached_mib": "" if held is None else f"{held / MIB:.1f}"}
 
 
-def measure_disk(options, path):
-    result, cache = measured(path, [options.hearth, "bench", "disk", path, "--json"])
-    return {"what": "disk", "gib_per_s": result["gib_per_s"], "seconds": result["seconds"], **cache}
+def measure_disk(options, path, what="disk", buffers=1):
+    result, cache = measured(path, [options.hearth, "bench", "disk", path, "--json", "--buffers", buffers])
+    return {"what": what, "gib_per_s": result["gib_per_s"], "seconds": result["seconds"], **cache}
 
 
 def measure_load(options, path):
@@ -191,16 +194,18 @@ def rows_of(options, kind, path):
         for order, measure in enumerate(both if pair % 2 == 0 else both[::-1], 1):
             rows.append({"run": pair + 1, "order": order, **measure(options, path)})
             print(f"{kind:5} pair {pair + 1} {rows[-1]['what']:5} {rows[-1]['gib_per_s']:.2f} GiB/s", flush=True)
+        rows.append({"run": pair + 1, "order": 3, **measure_disk(options, path, "ring", RING)})
     rows.append({"run": 1, "order": "", **measure_dd(path)})
     median = {what: statistics.median(row["gib_per_s"] for row in rows if row["what"] == what)
-              for what in ("disk", "load", "dd")}
+              for what in ("disk", "load", "ring", "dd")}
     loads = [row for row in rows if row["what"] == "load"]
     over = max(float(row["peak_over_held_mib"]) for row in loads)
     growth = max(float(row["cached_growth_mib"]) for row in loads)
     held = max(float(row["file_cached_mib"] or 0) for row in loads)
-    print(f"{kind:5} load {median['load']:.2f} GiB/s, disk {median['disk']:.2f}, dd bs=16M {median['dd']:.2f}: ratio "
-          f"{median['load'] / median['disk']:.3f}; peak over weights, state and arena {over:.0f} MiB; the page cache "
-          f"grew by at most {growth:.0f} MiB and held {held:.0f} MiB of the file")
+    print(f"{kind:5} load {median['load']:.2f} GiB/s, disk {median['disk']:.2f}, into a ring {median['ring']:.2f}, dd "
+          f"bs=16M {median['dd']:.2f}: {median['load'] / median['disk']:.3f} of the disk, "
+          f"{median['load'] / median['ring']:.3f} of the ring; peak over weights, state and arena {over:.0f} MiB; the "
+          f"page cache grew by at most {growth:.0f} MiB and held {held:.0f} MiB of the file")
     return [{"type": kind, **row, "gib_per_s": f"{row['gib_per_s']:.4g}", "seconds": f"{row['seconds']:.4g}"}
             for row in rows]
 

@@ -15,7 +15,7 @@ namespace {
 
 struct DiskOptions {
   std::string file, block = "4MiB";
-  int depth = 32;
+  int depth = 32, buffers = 1;
   bool dd = false, json = false;
 };
 
@@ -27,7 +27,7 @@ int bench_disk(const DiskOptions& options) {
     throw Error(Code::kInvalidArgument,
                 fmt::format("--block {}: wanted a multiple of 4 KiB, at most 1 GiB", options.block));
   }
-  const DiskSpeed speed = measure_disk(options.file, reads);
+  const DiskSpeed speed = measure_disk(options.file, reads, options.buffers);
   std::optional<DiskSpeed> buffered;
   if (options.dd) buffered = measure_buffered_disk(options.file);
   if (!options.json) {
@@ -48,6 +48,7 @@ int bench_disk(const DiskOptions& options) {
   result.set("gib_per_s", gib_per_s(speed));
   result.set("block_bytes", reads.block_bytes);
   result.set("depth", options.depth);
+  result.set("buffers", options.buffers);
   result.set("is_direct", speed.is_direct);
   result.set("uses_uring", speed.uses_uring);
   if (buffered) result.set("dd_gib_per_s", gib_per_s(*buffered));
@@ -62,6 +63,10 @@ Action add_bench_disk(CLI::App& app) {
   app.add_option("file", options->file, "A file of some GiB on the disk in question, such as a model")->required();
   app.add_option("--block", options->block, "Bytes of one read")->capture_default_str();
   app.add_option("--depth", options->depth, "Reads under way at once")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1024));
+  app.add_option("--buffers", options->buffers,
+                 "Where reads go, in turn: one, which stays in the processor's caches, or as many as a load needs")
       ->capture_default_str()
       ->check(CLI::Range(1, 1024));
   app.add_flag("--dd", options->dd, "Read it through the page cache too, as dd bs=16M does");

@@ -34,7 +34,8 @@ FLAGS = {
     "models show": {"--help", "-h"},
     "models remove": {"--help", "-h"},
     "doctor": {"--help", "-h", "--look-in", "--models", "--port", "--machine", "--needs", "--log", "--measured",
-               "--only", "--all", "--tuning", "--json", "--markdown", "--fix-script", "--record", "--env", "--explain"},
+               "--test", "--only", "--all", "--tuning", "--json", "--markdown", "--fix-script", "--record", "--env",
+               "--explain"},
     "info": {"--help", "-h", "--look-in", "--models", "--port", "--machine", "--json", "--markdown"},
     "config": {"--help", "-h"},
     "config check": {"--help", "-h"},
@@ -44,7 +45,7 @@ FLAGS = {
     "bench": {"--help", "-h"},
     "bench llm": {"--help", "-h", "--model", "-m", "--prompt", "--generate", "--parallel", "--repeat", "--threads",
                   "--device", "--load-only", "--quality", "--text", "--chunk", "--kl-tokens", "--json"},
-    "bench disk": {"--help", "-h", "--block", "--depth", "--dd", "--json"},
+    "bench disk": {"--help", "-h", "--block", "--depth", "--buffers", "--dd", "--json"},
     "top": {"--help", "-h", "--once", "--json", "--interval", "--port"},
     "reserve": {"--help", "-h", "--name", "--wait", "--port"},
 }

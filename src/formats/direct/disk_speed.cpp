@@ -63,12 +63,13 @@ struct Outcomes {
 
 }  // namespace
 
-DiskSpeed measure_disk(const std::string& path, const ReadOptions& options) {
+DiskSpeed measure_disk(const std::string& path, const ReadOptions& options, int buffers) {
   Descriptor file = options.is_direct ? open_file(path, O_DIRECT) : Descriptor();
   DiskSpeed speed{.is_direct = file.get() >= 0};
   if (!speed.is_direct) file = open_file(path, 0);
   const int64_t size = size_of(file, path);
-  const auto buffer = buffer_of(options.block_bytes);
+  check(buffers > 0, "reads go into at least one buffer");
+  const auto ring = buffer_of(buffers * options.block_bytes);
   std::unique_ptr<ReadQueue> queue = options.uses_uring ? make_uring_queue(options.depth) : nullptr;
   speed.uses_uring = queue != nullptr;
   if (!queue) queue = make_threads_queue(options.depth);
@@ -77,7 +78,8 @@ DiskSpeed measure_disk(const std::string& path, const ReadOptions& options) {
   Outcomes outcomes{*queue};
   for (int64_t offset = 0; offset < size && outcomes.failure == 0; offset += options.block_bytes) {
     if (outcomes.under_way == options.depth) outcomes.take();
-    queue->submit({.fd = file.get(), .offset = offset, .to = buffer.get(), .bytes = options.block_bytes});
+    std::byte* to = ring.get() + offset % (buffers * options.block_bytes);
+    queue->submit({.fd = file.get(), .offset = offset, .to = to, .bytes = options.block_bytes});
     ++outcomes.under_way;
   }
   while (outcomes.under_way > 0) outcomes.take();

@@ -14,9 +14,9 @@ struct DiskSpeed {
   double rate() const { return static_cast<double>(bytes) / seconds; }  // bytes a second
 };
 
-/// Reads the whole file as DirectReader would, every block into the same buffer. Throws Error{kIo} naming the file,
-/// kInvalidArgument for an empty one.
-DiskSpeed measure_disk(const std::string& path, const ReadOptions& options = {});
+/// Reads the whole file as DirectReader would, its blocks into as many buffers in turn. Throws Error{kIo} naming the
+/// file, kInvalidArgument for an empty one.
+DiskSpeed measure_disk(const std::string& path, const ReadOptions& options = {}, int buffers = 1);
 
 /// Reads the whole file through the page cache, which is emptied of it before and after: block by block, as
 /// `dd bs=16M` does.

@@ -17,7 +17,7 @@ TEST(DiskSpeed, ReadsTheWholeFile) {
     const DiskSpeed direct = measure_disk(folder.path("file"), {.block_bytes = 64 << 10, .depth = 3});
     EXPECT_EQ(direct.bytes, size);
     EXPECT_GT(direct.rate(), 0);
-    const DiskSpeed cached = measure_disk(folder.path("file"), {.block_bytes = 64 << 10, .is_direct = false});
+    const DiskSpeed cached = measure_disk(folder.path("file"), {.block_bytes = 64 << 10, .is_direct = false}, 5);
     EXPECT_EQ(cached.bytes, size);
     EXPECT_FALSE(cached.is_direct);
     EXPECT_EQ(measure_buffered_disk(folder.path("file"), 4096).bytes, size);

@@ -46,7 +46,10 @@ Reading take_reading(const machine::Root& root, bool has_integrated_gpu, double 
   reading.free_bytes = memory.free_bytes.value_or(0);
   const std::optional<machine::FreeBlocks> blocks = machine::read_free_blocks(root);
   reading.large_block_bytes = blocks ? blocks->bytes_in_blocks_of(kLargeBlock) : -1;
-  if (const auto pressure = machine::read_memory_pressure(root)) reading.stall_percent = pressure->full_avg10;
+  if (const auto pressure = machine::read_memory_pressure(root)) {
+    reading.stall_percent = pressure->full_avg10;
+    reading.stalled_us = pressure->full_total_us;
+  }
   return reading;
 }
 

@@ -16,6 +16,7 @@ struct Reading {
   int64_t free_bytes = 0;        // of it, free without reclaiming anything
   int64_t large_block_bytes = 0; // of the free bytes, those in blocks of at least kLargeBlock; -1 unknown
   double stall_percent = -1;     // of the last 10 s in which every task waited for memory (PSI full); -1 unknown
+  int64_t stalled_us = -1;       // in which every task waited, since the machine began; -1 unknown
   bool is_known = true;          // false: the kernel would not say; nothing may grow then, and nobody is punished
 };
 

@@ -14,7 +14,7 @@ namespace {
 TEST(Gauge, TellsOfWhatTheKernelStates) {
   machine::testing::Recording recording;
   recording.put("/proc/meminfo", "MemTotal: 9000 kB\nMemFree: 100 kB\nMemAvailable: 600 kB\n");
-  recording.put("/proc/pressure/memory", "some avg10=3.00 avg60=0 avg300=0 total=1\nfull avg10=2.50 avg60=0 total=1\n");
+  recording.put("/proc/pressure/memory", "some avg10=3.00 avg60=0 avg300=0 total=1\nfull avg10=2.50 avg60=0 total=7\n");
   std::promise<Reading> heard;
   std::atomic<bool> is_first{true};
   Gauge gauge(recording.root(), false,
@@ -26,6 +26,7 @@ TEST(Gauge, TellsOfWhatTheKernelStates) {
   EXPECT_EQ(reading.room_bytes, 600 * 1024);
   EXPECT_EQ(reading.free_bytes, 100 * 1024);
   EXPECT_DOUBLE_EQ(reading.stall_percent, 2.5);
+  EXPECT_EQ(reading.stalled_us, 7);
   EXPECT_EQ(reading.large_block_bytes, -1);
   EXPECT_EQ(gauge.latest().room_bytes, 600 * 1024);
 }

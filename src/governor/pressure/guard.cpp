@@ -38,10 +38,24 @@ Level Guard::level_of(int64_t room, double stall_percent) const {
   return room < floors_.soft_bytes ? Level::kSoft : Level::kCalm;
 }
 
+// Of the last two seconds, which is how often the kernel adds up; its own shortest mean, of ten, takes five to say that
+// half of the time is lost.
+double Guard::lately_stalled_percent(const Reading& reading) {
+  constexpr double kWindowS = 2;
+  if (reading.stalled_us < 0) return reading.stall_percent;
+  stalls_.push_back(reading);
+  while (stalls_.size() > 2 && stalls_[1].time_s <= reading.time_s - kWindowS) stalls_.pop_front();
+  const Reading& before = stalls_.front();
+  const double seconds = reading.time_s - before.time_s;
+  if (seconds < kWindowS) return reading.stall_percent;
+  const double lately = static_cast<double>(reading.stalled_us - before.stalled_us) / (seconds * 1e4);
+  return std::max(reading.stall_percent, std::min(lately, 100.0));
+}
+
 Decision Guard::decide(const Reading& reading) {
   // A fall is looked ahead of, but only what is really there ends the process.
   const int64_t ahead = has_last_ ? projected(last_, reading) : reading.room_bytes;
-  Level wanted = level_of(ahead, reading.stall_percent);
+  Level wanted = level_of(ahead, lately_stalled_percent(reading));
   if (wanted == Level::kPanic && reading.room_bytes >= floors_.panic_bytes) wanted = Level::kHard;
   last_ = reading;
   has_last_ = true;

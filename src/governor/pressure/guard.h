@@ -1,6 +1,7 @@
 // Guard: what to do about falling memory, decided from readings alone. It knows no clock, thread or request: feed it a
 // reading every 100 ms and carry out what it says. Used by one thread.
 #pragma once
+#include <deque>
 #include <string_view>
 
 #include "governor/pressure/floors.h"
@@ -29,9 +30,11 @@ class Guard {
 
  private:
   Level level_of(int64_t room, double stall_percent) const;
+  double lately_stalled_percent(const Reading& reading);
 
   Floors floors_;
   Reading last_{};
+  std::deque<Reading> stalls_;  // readings of the last two seconds, where the kernel counts stalls
   bool has_last_ = false;
   Level level_ = Level::kCalm;
   double calm_since_s_ = -1;   // room above the level's floor again since then; < 0: not now

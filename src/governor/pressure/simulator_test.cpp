@@ -109,6 +109,21 @@ TEST(Collapse, TasksThatStandStillCountAsHardWhateverIsAvailable) {
   EXPECT_GT(outcome.aborted, 0);
 }
 
+TEST(Guard, SeesAStallLongBeforeTheMeanOfTenSeconds) {
+  Guard guard(floors_for(128 * kGiB));
+  // The kernel adds up every two seconds; its mean follows slowly.
+  auto at = [&](double t, double stalled_s, double mean) {
+    return guard.decide({.time_s = t, .room_bytes = 20 * kGiB, .free_bytes = kGiB, .large_block_bytes = -1,
+                         .stall_percent = mean, .stalled_us = static_cast<int64_t>(stalled_s * 1e6)});
+  };
+  for (int i = 0; i < 40; ++i) EXPECT_EQ(at(i * 0.1, 5, 0).level, Level::kCalm);
+  EXPECT_EQ(at(4.0, 5.7, 6).level, Level::kCalm) << "a third of two seconds";
+  for (int i = 41; i < 60; ++i) EXPECT_EQ(at(i * 0.1, 5.7, 6).level, Level::kCalm);
+  EXPECT_EQ(at(6.0, 7.2, 15).level, Level::kHard) << "three quarters";
+  Guard unknown(floors_for(128 * kGiB));
+  EXPECT_EQ(unknown.decide({.room_bytes = 20 * kGiB, .stall_percent = 41}).level, Level::kHard);
+}
+
 TEST(Collapse, NoneWhereNothingHappens) {
   const int64_t total = 24 * kGiB;
   const SimulatedServer small{.cache_bytes = kGiB, .requests = {kGiB}, .base_bytes = 2 * kGiB};
