@@ -5,6 +5,7 @@
 #include <atomic>
 #include <optional>
 #include <thread>
+#include <utility>
 
 #include "runtime/engine.h"
 #include "runtime/testing/tiny_runtime.h"
@@ -160,6 +161,29 @@ TEST_F(PagesGoTest, ARequestThatCannotHaveThemAgainIsRefusedWithNumbers) {
   EXPECT_TRUE(run(ask("llama", kText, most + 1))->error);
 }
 
+TEST_F(PagesGoTest, WhatIsProposedForSeveralChoicesHolds) {
+  for (const int64_t pages : {3, 4}) {
+    start(with_large_pages());
+    load("llama");
+    const int64_t page = engine_->shrink(kEverything, true) / (8 * kContext / kPageTokens);
+    const governor::Lease others = *budget_->take(budget_->free_bytes() - pages * page, "another program");
+    ASSERT_FALSE(run(ask("llama", kText, pages * kPageTokens - 90))->error) << "as many as there is room for";
+    wait_idle();
+    GenerateRequest two = ask("llama", kText, 150);
+    two.choices = 2;
+    const Error refused = refusal(two);
+    const Value* choices = refused.details()->find("would_fit");
+    ASSERT_EQ(choices != nullptr, pages == 4) << "each begins with two: " << refused.message();
+    if (!choices) continue;
+    wait_idle();
+    two.max_tokens = choices->as_list()[0].at("max_tokens").as_int();
+    EXPECT_FALSE(run(two)->error);
+    wait_idle();
+    ++*two.max_tokens;
+    EXPECT_TRUE(run(two)->error);
+  }
+}
+
 TEST_F(PagesGoTest, ARequestWaitsForThoseThatARunningOneWasPromised) {
   start(with_large_pages());
   load("llama");
@@ -183,6 +207,42 @@ TEST_F(PagesGoTest, ARequestWaitsForThoseThatARunningOneWasPromised) {
   ASSERT_FALSE(first.error || second.error) << (first.error ? first.error : second.error)->message();
   EXPECT_FALSE(was_early);
   EXPECT_EQ(testing::difference(first, second), "");
+}
+
+// Tells that somebody asked for room.
+struct Spy final : governor::Resider {
+  std::vector<governor::Resident> residents() const override {
+    was_asked = true;
+    return {};
+  }
+  bool evict(const std::string&) override { return false; }
+  mutable std::atomic<bool> was_asked = false;
+};
+
+TEST_F(PagesGoTest, ARequestThatWaitsForThemIsNotEndedInPlaceOfOneThatHoldsThem) {
+  start(with_large_pages());
+  load("llama");
+  const int64_t page = engine_->shrink(kEverything, true) / (8 * kContext / kPageTokens);
+  const governor::Lease others = *budget_->take(budget_->free_bytes() - kContext / kPageTokens * page, "another");
+  Spy spy;
+  governor::Evictor evictor(*budget_);
+  evictor.add(spy);
+  engine_->set_evictor(evictor);
+  Client first, second;
+  bool is_begun = false, is_ended = false;
+  first.on_event = [&](const GenerateEvent& event) {
+    if (!std::holds_alternative<Delta>(event)) return;
+    if (!std::exchange(is_begun, true)) engine_->submit(ask("llama", kText + kText, 40), second.sink());
+    if (spy.was_asked && !is_ended) is_ended = engine_->abort_largest(Error(Code::kNoMemory, "memory is short"));
+  };
+  engine_->submit(ask("llama", kText, kContext - 100), first.sink());
+  first.wait();
+  second.wait();
+  EXPECT_TRUE(is_ended);
+  ASSERT_TRUE(first.error) << "it held all there was";
+  EXPECT_EQ(first.error->message(), "memory is short");
+  EXPECT_FALSE(second.error) << second.error->message();
+  engine_.reset();  // before the evictor
 }
 
 // What runs keeps what it was promised, whoever asks and however often.

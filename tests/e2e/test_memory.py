@@ -1,6 +1,11 @@
 """What a long prompt costs in memory, and pictures beside a chat, seen from outside the process."""
+import ctypes
+import mmap
+import os
+import shutil
 import threading
 
+import pytest
 from comfy_process import ComfyHearth, graph
 from hearth_process import COMPLETIONS, Hearth, model_file, profile
 
@@ -47,6 +52,43 @@ def test_loading_and_unloading_again_and_again_does_not_grow(tmp_path):
             last = load_both()
         assert sum("unloaded smollm2" in line for line in server.log) >= 5
         assert last < first + 24 * MIB, f"{first / MIB:.0f} MiB became {last / MIB:.0f} MiB"
+
+
+def share_in_cache(path):
+    """How much of a file the page cache holds, without reading it."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.mmap.restype, libc.mmap.argtypes = ctypes.c_void_p, [ctypes.c_void_p, ctypes.c_size_t] + [ctypes.c_int] * 3 + [
+        ctypes.c_long]
+    libc.mincore.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_char_p]
+    libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+    with open(path, "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        pages = ctypes.create_string_buffer(-(-size // mmap.PAGESIZE))
+        address = libc.mmap(None, size, mmap.PROT_READ, mmap.MAP_SHARED, file.fileno(), 0)
+        assert libc.mincore(address, size, pages) == 0, os.strerror(ctypes.get_errno())
+        libc.munmap(address, size)
+    return sum(byte & 1 for byte in pages.raw) / len(pages)
+
+
+def test_files_stay_in_the_page_cache_on_request(tmp_path):
+    model = tmp_path / "model.gguf"
+    shutil.copy(model_file("smollm2"), model)
+    answers = []
+    for loading in ("direct", "mmap"):
+        with open(model, "rb") as file:
+            os.fsync(file.fileno())
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        if share_in_cache(model) > 0.5:
+            pytest.skip("this file system is memory")
+        folder = tmp_path / loading
+        folder.mkdir()
+        with Hearth(folder, profile("smollm2", model) + f'[memory]\nloading = "{loading}"\n') as server:
+            status, answer = server.post(COMPLETIONS, prompt="One, two, three,", max_tokens=8, temperature=0)
+            assert status == 200
+            answers.append(answer["choices"][0]["text"])
+            held = share_in_cache(model)
+            assert held > 0.9 if loading == "mmap" else held < 0.5, f"{loading}: {held:.2f} of the file are cached"
+    assert answers[0] == answers[1]
 
 
 def test_leases_say_what_pictures_beside_a_chat_take(tmp_path):

@@ -44,6 +44,16 @@ void raw_free(Device device, std::byte* data, int64_t bytes) noexcept {
   munmap(data, static_cast<size_t>(bytes));
 }
 
+Result<std::unique_ptr<GrowingMemory>> raw_reserve(Device device, int64_t bytes) {
+  if constexpr (cuda::kBuilt) {
+    const int gpu = device.index;
+    if (device.kind == DeviceKind::kCuda && cuda::can_grow(gpu) && cuda::is_integrated(gpu)) {
+      return cuda::reserve(gpu, bytes);
+    }
+  }
+  return std::unique_ptr<GrowingMemory>();
+}
+
 Result<StorageRef> RawAllocator::allocate(int64_t bytes, std::string_view) {
   Result<std::byte*> data = raw_allocate(device_, bytes);
   if (!data) return Unexpected(data.error());

@@ -6,6 +6,7 @@
 
 #include "core/base/result.h"
 #include "core/device/device.h"
+#include "core/device/growing_memory.h"
 #include "core/tensor/tensor.h"
 
 namespace hearth {
@@ -36,6 +37,9 @@ int64_t allocation_bytes(Device device, int64_t bytes);
 /// Memory straight from the device, without a lease: for the governor's allocator and for tests.
 Result<std::byte*> raw_allocate(Device device, int64_t bytes);
 void raw_free(Device device, std::byte* data, int64_t bytes) noexcept;
+/// Addresses of a device whose memory is taken step by step: a GPU that shares it with the CPU, where the driver can.
+/// Null for every other.
+Result<std::unique_ptr<GrowingMemory>> raw_reserve(Device device, int64_t bytes);
 
 /// An Allocator over raw_allocate with no budget: tests, tools and Meta.
 class RawAllocator final : public Allocator, private StorageOwner {

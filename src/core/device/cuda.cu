@@ -127,10 +127,12 @@ Caps caps(int device) {  // needs no context, and must not make one before someb
   caps.sm = 10 * properties.major + properties.minor;
   caps.multiprocessors = properties.multiProcessorCount;
   caps.shared_bytes = attribute(device, cudaDevAttrMaxSharedMemoryPerBlockOptin);
-  caps.is_integrated = attribute(device, cudaDevAttrIntegrated) != 0;
+  caps.is_integrated = is_integrated(device);
   caps.name = properties.name;
   return caps;
 }
+
+bool is_integrated(int device) { return attribute(device, cudaDevAttrIntegrated) != 0; }
 
 MemoryInfo memory_info(int device) {
   select(device);

@@ -6,10 +6,12 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 
 #include "core/base/result.h"
 #include "core/device/device.h"
+#include "core/device/growing_memory.h"
 
 namespace hearth::cuda {
 
@@ -27,6 +29,8 @@ int device_count() noexcept;
 /// One sentence for people when device_count() is 0: "no NVIDIA driver", "driver 550 is older than CUDA 13 needs".
 std::string why_none();
 Caps caps(int device);
+/// CPU and GPU share one memory.
+bool is_integrated(int device);
 bool is_lost(int device) noexcept;
 
 struct MemoryInfo {
@@ -42,6 +46,12 @@ int64_t initialise(int device);
 /// cudaMalloc, and nothing else in the tree calls it.
 Result<std::byte*> allocate(int device, int64_t bytes);
 void release(int device, std::byte* data) noexcept;
+
+/// Whether the driver gives this device's memory part by part, behind addresses that are there before it.
+bool can_grow(int device);
+/// Addresses for `bytes`, whole granules of the driver's, on a device that can_grow(). When it goes away it waits for
+/// the device, as release() does.
+Result<std::unique_ptr<GrowingMemory>> reserve(int device, int64_t bytes);
 
 /// Page-locked host memory for batch inputs and logits.
 Result<std::byte*> allocate_pinned(int64_t bytes);

@@ -3,9 +3,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstring>
 #include <functional>
+#include <memory>
 #include <random>
 #include <thread>
 #include <vector>
@@ -49,6 +51,8 @@ TEST(CudaWithoutGpu, SaysWhyAndRefuses) {
   EXPECT_EQ(code_of([] { cuda::memory_info(0); }), Code::kDevice);
   EXPECT_EQ(code_of([] { cuda::initialise(0); }), Code::kDevice);
   EXPECT_EQ(code_of([] { auto bytes = cuda::allocate(0, 4096); }), Code::kDevice);
+  EXPECT_FALSE(cuda::can_grow(0));
+  EXPECT_EQ(code_of([] { auto memory = cuda::reserve(0, 4096); }), Code::kDevice);
   EXPECT_FALSE(cuda::is_lost(0));
 }
 
@@ -81,6 +85,60 @@ TEST_F(Cuda, RefusesWhatIsNotThereAndStaysUsable) {
   EXPECT_NO_THROW(cuda::synchronize(0, stream_));
   cuda::release(0, data);
   EXPECT_FALSE(cuda::is_lost(0));
+}
+
+TEST_F(Cuda, MemoryGrowsBehindItsAddressesAndComesBack) {
+  if (!cuda::can_grow(0)) GTEST_SKIP() << "this driver gives memory in one piece";
+  constexpr int64_t kBytes = 3 * GiB + 6 * MiB, kAcross = 2 * MiB;
+  const int64_t before = cuda::memory_info(0).free_bytes;
+  if (before < 2 * kBytes) GTEST_SKIP() << "too little free memory";
+  std::byte *from = *cuda::allocate_pinned(kAcross), *to = *cuda::allocate_pinned(kAcross);
+  std::mt19937 random(2);
+  for (int64_t i = 0; i < kAcross; ++i) from[i] = static_cast<std::byte>(random());
+  {
+    std::unique_ptr<GrowingMemory> memory = *cuda::reserve(0, kBytes);
+    EXPECT_NEAR(static_cast<double>(before - cuda::memory_info(0).free_bytes), 0.0, 8.0 * MiB) << "addresses alone";
+    for (int64_t grown = 0; grown < kBytes; grown += GiB) {
+      ASSERT_TRUE(memory->grow(std::min<int64_t>(GiB, kBytes - grown)));
+      const auto taken = static_cast<double>(before - cuda::memory_info(0).free_bytes);
+      EXPECT_NEAR(taken, static_cast<double>(std::min<int64_t>(grown + GiB, kBytes)), 16.0 * MiB);
+    }
+    EXPECT_THROW((void)memory->grow(MiB), Error) << "beyond its addresses";
+    // Over each place where one part ends and the next begins, and at the very end.
+    for (int64_t middle : {1 * GiB, 2 * GiB, 3 * GiB, kBytes - kAcross / 2}) {
+      std::byte* place = memory->data() + middle - kAcross / 2;
+      cuda::copy_to_device(stream_, place, from, kAcross);
+      cuda::copy_on_device(stream_, memory->data() + 1, place, kAcross);
+      cuda::fill(stream_, place, 0, kAcross);
+      cuda::copy_on_device(stream_, place, memory->data() + 1, kAcross);
+      std::memset(to, 0, kAcross);
+      cuda::copy_to_host(stream_, to, place, kAcross);
+      cuda::synchronize(0, stream_);
+      EXPECT_EQ(std::memcmp(from, to, kAcross), 0) << "around " << middle;
+    }
+    cuda::fill(stream_, memory->data(), 1, kBytes);  // still running when the memory goes
+  }
+  EXPECT_NO_THROW(cuda::synchronize(0, stream_));
+  cuda::release_pinned(from), cuda::release_pinned(to);
+  EXPECT_NEAR(static_cast<double>(cuda::memory_info(0).free_bytes), static_cast<double>(before), 8.0 * MiB);
+  EXPECT_FALSE(cuda::is_lost(0));
+}
+
+TEST_F(Cuda, GrowthThatTheDriverRefusesLeavesWhatIsThere) {
+  if (!cuda::can_grow(0)) GTEST_SKIP() << "this driver gives memory in one piece";
+  if (cuda::is_integrated(0)) GTEST_SKIP() << "asking for all of it would take the host's memory too";
+  const cuda::MemoryInfo info = cuda::memory_info(0);
+  std::unique_ptr<GrowingMemory> memory = *cuda::reserve(0, 2 * info.total_bytes);
+  ASSERT_TRUE(memory->grow(64 * MiB));
+  const Result<void> refused = memory->grow(info.total_bytes);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code(), Code::kNoMemory);
+  EXPECT_NE(refused.error().message().find("more after 64.0 MiB of"), std::string::npos) << refused.error().message();
+  ASSERT_TRUE(memory->grow(64 * MiB)) << "a smaller part is still to be had";
+  cuda::fill(stream_, memory->data(), 9, 128 * MiB);
+  EXPECT_NO_THROW(cuda::synchronize(0, stream_));
+  memory.reset();
+  EXPECT_NEAR(static_cast<double>(cuda::memory_info(0).free_bytes), static_cast<double>(info.free_bytes), 8.0 * MiB);
 }
 
 TEST_F(Cuda, TheContextsCostIsMeasuredOnce) {

@@ -120,8 +120,11 @@ bool populate(std::byte* data, int64_t from, int64_t to) {
   const int64_t begin = round_up(from, kPage), end = to / kPage * kPage;
   if (begin >= end || ::madvise(data + begin, static_cast<size_t>(end - begin), MADV_POPULATE_WRITE) == 0) return true;
   if (errno != EINVAL) return false;
-  // A kernel older than 5.14.
-  for (int64_t at = begin; at < end; at += kPage) *const_cast<volatile std::byte*>(data + at) = std::byte{0};
+  // A kernel older than 5.14. What is there stays: reads may be landing in these pages.
+  for (int64_t at = begin; at < end; at += kPage) {
+    std::byte nothing{0};
+    std::atomic_ref(data[at]).compare_exchange_strong(nothing, std::byte{0});
+  }
   return true;
 }
 
@@ -132,8 +135,9 @@ struct LeasedAllocator::Held : Storage {
   using Storage::Storage;
   Lease lease;
   std::string holder;
-  std::atomic<int64_t> touched{0};  // bytes whose pages are taken
-  std::atomic<int64_t> granted{0};  // bytes of the steps begun: they are not counted as untouched any more
+  std::unique_ptr<GrowingMemory> grown;  // leaves before the lease does
+  std::atomic<int64_t> touched{0};       // bytes whose pages are taken
+  std::atomic<int64_t> untouched{0};     // its share of the budget's: bytes of the steps not begun
 };
 
 Result<StorageRef> LeasedAllocator::allocate(int64_t bytes, std::string_view holder) {
@@ -154,35 +158,69 @@ Result<StorageRef> LeasedAllocator::allocate_untouched(int64_t bytes, std::strin
   if (!lease) return Unexpected(lease.error());
   // What cannot end well is not begun.
   if (Result<void> may = look(whole, holder); !may) return Unexpected(may.error());
-  Result<std::byte*> data = raw_allocate(device_, bytes);
+  std::unique_ptr<GrowingMemory> addresses;
+  if (device_.kind == DeviceKind::kCuda && whole > step_bytes_) {
+    Result<std::unique_ptr<GrowingMemory>> reserved = reserve_(whole);
+    if (!reserved) return Unexpected(reserved.error());
+    addresses = *std::move(reserved);
+  }
+  Result<std::byte*> data = addresses ? addresses->data() : raw_allocate(device_, bytes);
   if (!data) return Unexpected(data.error());
   auto* held = new Held(this, *data, bytes);
+  StorageRef storage(held);  // from here on it gives everything back
   held->lease = std::move(*lease);
   held->holder = holder;
-  if (device_.kind == DeviceKind::kCpu) budget_.untouched_ += bytes;
-  return StorageRef(held);
+  held->grown = std::move(addresses);
+  if (device_.kind == DeviceKind::kCpu || held->grown) {
+    held->untouched = whole;
+    budget_.untouched_ += whole;
+  }
+  if (!held->grown) return storage;
+  if (Result<void> there = grow(*held, whole); !there) return Unexpected(there.error());
+  return storage;
+}
+
+Result<void> LeasedAllocator::grow(Held& held, int64_t bytes) {
+  for (int64_t begin = 0; begin < bytes; begin += step_bytes_) {
+    if (begin > 0 && is_cancelled_) return unexpected(Code::kCancelled, held.holder + ": given up");
+    const int64_t step = std::min(step_bytes_, bytes - begin);
+    if (Result<void> may = begin_step(held, step, begin == 0); !may) return may;
+    const Result<void> there = held.grown->grow(step);
+    if (there) continue;
+    if (there.error().code() != Code::kNoMemory) return there;
+    return Unexpected(refused_by_machine(step, held.holder, there.error()));
+  }
+  return {};
+}
+
+// The first step had its look when the lease was taken.
+Result<void> LeasedAllocator::begin_step(Held& held, int64_t bytes, bool is_first) {
+  held.untouched -= bytes;
+  budget_.untouched_ -= bytes;
+  return is_first ? Result<void>() : look(bytes, held.holder);
 }
 
 Result<void> LeasedAllocator::look(int64_t bytes, std::string_view holder) const {
   if (!look_ || bytes == 0) return {};
   Result<void> may = look_(bytes);
   if (may) return may;
-  Refusal refusal = budget_.refusal(bytes, holder);
-  refusal.reason = may.error().message();
-  return unexpected(to_error(refusal));
+  return Unexpected(refused_by_machine(bytes, holder, may.error()));
 }
 
-// A look before each step's first byte but the very first, which had one when the lease was taken.
+Error LeasedAllocator::refused_by_machine(int64_t bytes, std::string_view holder, const Error& why) const {
+  Refusal refusal = budget_.refusal(bytes, holder);
+  refusal.reason = why.message();
+  return to_error(refusal);
+}
+
+// A look before each step's first byte.
 void LeasedAllocator::take_pages(Storage& storage, int64_t offset, int64_t bytes) {
   if (device_.kind != DeviceKind::kCpu) return;
   auto& held = static_cast<Held&>(storage);
   const int64_t before = held.touched.fetch_add(bytes), after = before + bytes;
   if (before > 0 && is_cancelled_) throw Error(Code::kCancelled, held.holder + ": given up");
   for (int64_t begin = round_up(before, step_bytes_); begin < std::min(after, held.bytes()); begin += step_bytes_) {
-    const int64_t step = std::min(step_bytes_, held.bytes() - begin);
-    held.granted += step;
-    budget_.untouched_ -= step;
-    if (begin > 0) look(step, held.holder).value();
+    begin_step(held, std::min(step_bytes_, held.bytes() - begin), begin == 0).value();
   }
   if (!populate(held.data(), offset, offset + bytes)) {
     throw Error(Code::kNoMemory, fmt::format("{}: the system gave {} of {}", held.holder, format_bytes(before),
@@ -255,8 +293,8 @@ Result<StorageRef> LeasedAllocator::book(int64_t bytes, std::string_view holder)
 
 void LeasedAllocator::release(Storage* storage) noexcept {
   auto* held = static_cast<Held*>(storage);
-  if (device_.kind == DeviceKind::kCpu && held->data()) budget_.untouched_ -= held->bytes() - held->granted;
-  raw_free(device_, storage->data(), storage->bytes());
+  budget_.untouched_ -= held->untouched;
+  if (!held->grown) raw_free(device_, held->data(), held->bytes());
   delete held;
 }
 

@@ -113,16 +113,20 @@ struct ByteRange {
 /// An Allocator that takes a lease before it allocates; what the rest of the program uses for lasting memory. Host
 /// memory is really there when it is handed out, or, untouched, when it is filled: its pages are taken in steps, with a
 /// look at the machine before each, so that leases and resident memory agree and a step that would hurt the machine is
-/// refused. Must outlive the Storage it hands out.
+/// refused. Memory of a GPU that shares the host's is taken in the same steps, all of them before it is handed out.
+/// Must outlive the Storage it hands out.
 class LeasedAllocator final : public Allocator, private StorageOwner {
  public:
   /// May that many bytes more be taken from the machine at once? Any thread.
   using Look = std::function<Result<void>(int64_t bytes)>;
+  /// Addresses for what is taken in steps; null where it is taken in one piece. Any thread.
+  using Reserve = std::function<Result<std::unique_ptr<GrowingMemory>>(int64_t bytes)>;
   static constexpr int64_t kStepBytes = int64_t{1} << 30;
 
-  /// `step_bytes` is taken between two looks.
-  LeasedAllocator(Budget& budget, Device device, Look look = {}, int64_t step_bytes = kStepBytes)
-      : budget_(budget), device_(device), look_(std::move(look)), step_bytes_(step_bytes) {}
+  /// `step_bytes` is taken between two looks. `reserve` stands for raw_reserve() in tests.
+  LeasedAllocator(Budget& budget, Device device, Look look = {}, int64_t step_bytes = kStepBytes, Reserve reserve = {})
+      : budget_(budget), device_(device), look_(std::move(look)), step_bytes_(step_bytes),
+        reserve_(reserve ? std::move(reserve) : [device](int64_t bytes) { return raw_reserve(device, bytes); }) {}
   Device device() const override { return device_; }
   Result<StorageRef> allocate(int64_t bytes, std::string_view holder) override;
   Result<StorageRef> allocate_untouched(int64_t bytes, std::string_view holder) override;
@@ -143,12 +147,16 @@ class LeasedAllocator final : public Allocator, private StorageOwner {
   struct Held;
   void release(Storage* storage) noexcept override;
   void take_pages(Storage& storage, int64_t offset, int64_t bytes) override;
+  Result<void> grow(Held& held, int64_t bytes);
+  Result<void> begin_step(Held& held, int64_t bytes, bool is_first);
   Result<void> populate_parts(Held& held, std::span<const ByteRange> parts, int64_t& left);
   Result<void> look(int64_t bytes, std::string_view holder) const;
+  Error refused_by_machine(int64_t bytes, std::string_view holder, const Error& why) const;
   Budget& budget_;
   const Device device_;
   const Look look_;
   const int64_t step_bytes_;
+  const Reserve reserve_;
   std::atomic<bool> is_cancelled_{false};
 };
 

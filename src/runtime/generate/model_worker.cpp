@@ -177,7 +177,7 @@ void ModelWorker::abort_one(const Error& why) {
   };
   Active* largest = nullptr;
   for (auto& active : active_) {
-    if (active->is_done || active->is_cancelled) continue;
+    if (!active->is_begun || active->is_done || active->is_cancelled) continue;  // who waits for pages holds none
     if (!largest || tokens_of(*active) > tokens_of(*largest)) largest = active.get();
   }
   if (largest) fail(*largest, why);
@@ -233,7 +233,7 @@ Result<void> ModelWorker::claim_pages(Active& active) {
 Error ModelWorker::refusal_of(const Active& active, const Error& why) const {
   if (why.code() != Code::kNoMemory) return why;
   std::vector<governor::SmallerChoice> choices;
-  const int64_t each = scheduler_.room_tokens() / std::ssize(active.choices);
+  const int64_t each = scheduler_.room_tokens(std::ssize(active.choices));
   const int64_t most = each - std::ssize(active.prepared.tokens);
   if (most > 0) {
     choices.push_back({Value::object({{"max_tokens", most}}), fmt::format("max_tokens = {} in the request", most)});

@@ -56,8 +56,8 @@ class Scheduler {
   /// Gives about `bytes` of it back to the machine, pages that hold nothing first and cached ones only `with_cached`;
   /// the bytes given back.
   int64_t shrink(int64_t bytes, bool with_cached);
-  /// Tokens that a sequence could have with the pages that are here, were it alone.
-  int64_t room_tokens() const;
+  /// Tokens that each of so many sequences could have with the pages that are here, were they alone.
+  int64_t room_tokens(int64_t sequences) const;
   /// Bytes of pages that were given back.
   int64_t away_bytes() const;
 
@@ -105,7 +105,7 @@ class Scheduler {
   const StateSpec spec_;
   const SchedulerLimits limits_;
   PageBacking* const backing_;
-  mutable std::mutex mutex_;        // guards the three below; never held while somebody else's lock is waited for
+  mutable std::mutex mutex_;        // guards the three below; held while pages are given back, not while they are taken
   std::vector<PagePool> pools_;
   PrefixCache cache_;
   BlockCounts promised_{};

@@ -125,11 +125,11 @@ int64_t Scheduler::shrink(int64_t bytes, bool with_cached) {
   return given;
 }
 
-int64_t Scheduler::room_tokens() const {
+int64_t Scheduler::room_tokens(int64_t sequences) const {
   std::lock_guard lock(mutex_);
   int64_t tokens = limits_.context;
   for (size_t g = 0; g < pools_.size(); ++g) {
-    const int64_t here = pools_[g].size() - pools_[g].away_pages();
+    const int64_t here = (pools_[g].size() - pools_[g].away_pages()) / sequences;
     // Pages of a window are used again and again, or there are too few of them for any sequence.
     const Sequence whole{};
     const bool is_enough = here >= pages_for(whole)[g];
