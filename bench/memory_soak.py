@@ -43,7 +43,7 @@ class Soak:
     def __init__(self, server, models, seed, checkpoint=SPRITE):
         self.server, self.models, self.checkpoint = server, models, checkpoint
         self.random = random.Random(seed)
-        self.counts, self.refusals, self.rests = {}, 0, []
+        self.counts, self.refusals, self.last_refusal, self.rests = {}, 0, "", []
         self.worst = 0
         self.free_everything()
         self.run(8)  # one of each at least: pools of threads, caches of the C library
@@ -61,6 +61,7 @@ class Soak:
         if status == 503:
             assert json.loads(data)["error"]["code"] == "no_memory", data
             self.refusals += 1
+            self.last_refusal = json.loads(data)["error"]["message"]
         else:
             assert status == 200, (path, status, data[:500])
         return status
@@ -134,7 +135,7 @@ def soak(server, models, steps, seed, say=lambda text: None):
         report = work.rest()
         say(f"{done + REST_EVERY:5} steps: {report['process']['anonymous_bytes'] / MIB:7.1f} MiB held, "
             f"{report['pools'][0]['leased_bytes'] / MIB:7.1f} leased, {work.baseline / MIB:.1f} at idle, "
-            f"{report['pools'][0]['evictions']} evictions, {work.refusals} refusals")
+            f"{report['pools'][0]['evictions']} evictions, {work.refusals} refusals {work.last_refusal}")
     return work, work.finish()
 
 
@@ -145,7 +146,7 @@ def main(arguments):
     parser.add_argument("--budget-mib", type=int, default=360)
     parser.add_argument("--seed", type=int, default=1)
     options = parse(parser, arguments)
-    os.environ["HEARTH_BIN"] = str(options.hearth.parent)
+    os.environ["HEARTH_BIN"] = str(options.hearth.resolve().parent)
     results = Results("memory_soak", options, FIELDS)
     config = "".join(profile(name, pathlib.Path(path).resolve(), "context = 256") for name, path in options.models)
     limit = f'[memory]\nbudget = "{options.budget_mib}MiB"'

@@ -19,6 +19,8 @@ namespace hearth {
 namespace {
 
 constexpr const char* kStopping = "the server is stopping";
+// A mutex is not fair: who waits for one gets it when nobody comes back for it at once.
+constexpr std::chrono::milliseconds kBetweenSlices{1};
 
 // What a log line about a request's own work ends with.
 std::string for_request(const std::string& id) { return id.empty() ? "" : " id=" + id; }
@@ -48,6 +50,14 @@ struct Engine::Slot {
   bool refuses_late = false;             // the grace of a shutdown is over
   std::thread thread;
 
+  /// A loaded model on its way out: it ends outside the lock, as its worker may still be telling its last client, whose
+  /// end may call the engine.
+  struct Leaving {
+    std::shared_ptr<LoadedModel> model;
+    std::unique_ptr<ModelWorker> worker;  // ends first
+  };
+  Leaving take_out() { return {std::move(model), std::move(worker)}; }  // `mutex` held
+
   /// What the loaded model holds now; `mutex` held.
   int64_t held_bytes() const { return model->held_bytes() - (worker ? worker->away_bytes() : 0); }
 };
@@ -74,8 +84,9 @@ Engine::~Engine() {
     }
     slot->arrived.notify_all();
     slot->thread.join();
-    slot->worker.reset();
-    slot->model.reset();
+    Slot::Leaving leaving;              // ends after the lock
+    std::lock_guard lock(slot->mutex);  // other models' workers look at this one until they end
+    leaving = slot->take_out();
   }
 }
 
@@ -374,21 +385,16 @@ bool Engine::abort_largest(const Error& why) {
 }
 
 bool Engine::unload_if_idle(Slot& slot) {
-  std::shared_ptr<LoadedModel> model;
-  std::unique_ptr<ModelWorker> worker;
   int64_t bytes = 0;
   {
+    Slot::Leaving leaving;  // ends after the lock
     std::lock_guard lock(slot.mutex);
     bool is_idle = slot.worker && slot.worker->is_idle() && slot.jobs.empty() && slot.preparing == 0;
     if (!is_idle) return false;
     bytes = slot.held_bytes();
-    worker = std::move(slot.worker);
-    model = std::move(slot.model);
+    leaving = slot.take_out();
     slot.leaving_bytes += bytes;
   }
-  // They go outside the lock: the worker may still be telling its last client, whose end may call the engine.
-  worker.reset();
-  model.reset();
   ::malloc_trim(0);  // a vocabulary is hundreds of thousands of small pieces
   std::lock_guard lock(slot.mutex);
   slot.leaving_bytes -= bytes;
@@ -408,15 +414,27 @@ bool Engine::wait_for_leaving() {
   return did_wait;
 }
 
+// In slices: requests for the model, and its steps, wait for one at most.
+int64_t Engine::shrink(Slot& slot, int64_t bytes, bool with_cached) {
+  int64_t given = 0;
+  for (;;) {
+    const int64_t wanted = std::min(bytes - given, Scheduler::kMostShrinkBytes);
+    int64_t slice = 0;
+    {
+      std::lock_guard lock(slot.mutex);
+      if (slot.worker) slice = slot.worker->shrink(wanted, with_cached);
+    }
+    given += slice;
+    if (slice < wanted || given >= bytes) return given;
+    std::this_thread::sleep_for(kBetweenSlices);
+  }
+}
+
 int64_t Engine::shrink(int64_t bytes, bool with_cached, const std::string& but) {
   int64_t all = 0;
   for (const auto& slot : slots_) {
-    int64_t given = 0;
-    {
-      std::lock_guard lock(slot->mutex);
-      if (!slot->worker || slot->spec.load.name == but || all >= bytes) continue;
-      given = slot->worker->shrink(bytes - all, with_cached);
-    }
+    if (slot->spec.load.name == but || all >= bytes) continue;
+    const int64_t given = shrink(*slot, bytes - all, with_cached);
     if (given == 0) continue;
     all += given;
     const std::string who = "spare pages of " + slot->spec.load.name;

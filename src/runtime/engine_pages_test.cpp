@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <functional>
 #include <optional>
 #include <thread>
 #include <utility>
@@ -102,6 +103,8 @@ TEST_F(PagesGoTest, GoBackToTheHostAndAreTakenAgainByTheNextRequest) {
   EXPECT_EQ(resident("llama").bytes, before - given);
   EXPECT_EQ(engine_->models()[0].resident_bytes, before - given);
   EXPECT_EQ(resident("llama").spare_bytes(), 0);
+  EXPECT_EQ(engine_->stats().pages_total, 0) << "nothing ran since";
+  EXPECT_EQ(engine_->stats().pages_cached, 0);
   EXPECT_EQ(budget_->journal().entries().back().who, "spare pages of llama");
 
   const std::unique_ptr<Client> second = load("llama");
@@ -207,6 +210,74 @@ TEST_F(PagesGoTest, ARequestWaitsForThoseThatARunningOneWasPromised) {
   ASSERT_FALSE(first.error || second.error) << (first.error ? first.error : second.error)->message();
   EXPECT_FALSE(was_early);
   EXPECT_EQ(testing::difference(first, second), "");
+}
+
+// `act` is called with the number of each piece of text of a request for "llama" that runs.
+std::unique_ptr<Client> client_that(const std::function<void(int delta)>& act) {
+  auto client = std::make_unique<Client>();
+  client->on_event = [act, delta = 0](const GenerateEvent& event) mutable {
+    if (std::holds_alternative<Delta>(event)) act(delta++);
+  };
+  return client;
+}
+
+TEST_F(PagesGoTest, WhoWaitsForATurnKeepsNoneFromOthers) {
+  EngineOptions one_at_a_time = with_large_pages();
+  one_at_a_time.models[0].load.parallel = 1;
+  start(std::move(one_at_a_time));
+  load("llama");
+  const int64_t all = resident("llama").spare_bytes();  // of a whole context, half of which each will need
+  std::vector<std::unique_ptr<Client>> waiting;
+  int64_t spare = -1, asked = -1;
+  const auto running = client_that([&](int delta) {
+    if (delta == 0) {
+      for (int i = 0; i < 12; ++i) {
+        waiting.push_back(std::make_unique<Client>());
+        engine_->submit(ask("llama", kText, 30), waiting.back()->sink());
+      }
+      while (resident("llama").waiting > 0) std::this_thread::yield();  // they are the worker's now
+    } else if (delta == 1) {
+      spare = resident("llama").spare_bytes();
+      asked = engine_->stats().waiting;
+    }
+  });
+  engine_->submit(ask("llama", kText, 30), running->sink());
+  running->wait();
+  EXPECT_EQ(asked, 12);
+  EXPECT_EQ(spare, all / 2) << "only what runs was promised pages";
+  for (const auto& client : waiting) client->wait();
+  for (const auto& client : waiting) EXPECT_EQ(testing::difference(*client, *running), "");
+}
+
+TEST_F(PagesGoTest, WhoWaitsWhenTheServerEndsDoesNotBegin) {
+  start(with_large_pages());
+  load("llama");
+  Client waiting;
+  const auto running = client_that([&](int delta) {
+    if (delta != 0) return;
+    engine_->submit(ask("llama", kText, 40), waiting.sink());
+    while (resident("llama").waiting > 0) std::this_thread::yield();
+    engine_->shutdown(0);
+  });
+  engine_->submit(ask("llama", kText, kContext - 100), running->sink());
+  running->wait();
+  waiting.wait();
+  EXPECT_EQ(running->error->code(), Code::kCancelled);
+  EXPECT_EQ(waiting.error->code(), Code::kCancelled);
+  EXPECT_EQ(waiting.events, 1) << "it was not told that it started";
+}
+
+TEST_F(PagesGoTest, ARequestThatNeedsThemWhenTheServerEndsHearsSo) {
+  start(with_large_pages());
+  load("llama");
+  engine_->shrink(kEverything, true);
+  const int64_t leased = budget_->leased_bytes();
+  engine_->cancel_loads();
+  const Error refused = refusal(ask("llama", kText, 40));
+  EXPECT_EQ(refused.code(), Code::kCancelled);
+  EXPECT_EQ(refused.message(), "the server is stopping");
+  EXPECT_EQ(budget_->leased_bytes(), leased);
+  EXPECT_EQ(budget_->journal().counts().refusals, 0u);
 }
 
 // Tells that somebody asked for room.

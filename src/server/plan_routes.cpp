@@ -12,6 +12,7 @@ namespace {
 using Writer = std::shared_ptr<http::ResponseWriter>;
 
 constexpr int kRetryAfterSeconds = 2;
+constexpr const char* kStopping = "the server is stopping";
 
 // The field a refusal is about begins its message.
 std::string blamed(const planner::Fields& fields, const std::string& message) {
@@ -35,7 +36,7 @@ http::HttpResponse reply_to(const planner::Fields& fields, const planner::Desk& 
   out.body = json::write(*made);
   return out;
 } catch (const Error& error) {
-  if (error.code() == Code::kCancelled) return come_again("the server is stopping");
+  if (error.code() == Code::kCancelled) return come_again(kStopping);
   log::error("a plan failed: {}", error.message());
   return http::error_response(api::to_api_error(error));
 } catch (const std::exception& error) {
@@ -64,11 +65,13 @@ struct PlanRoutes::Asked {
 
 void PlanRoutes::make(Asked& asked) {
   const std::stop_callback with_the_server(stop_.get_token(), [&] { asked.stop.request_stop(); });
-  if (!asked.writer->is_aborted()) asked.writer->respond(reply_to(asked.fields, desk_, asked.stop.get_token()));
+  if (asked.writer->is_aborted()) return;
+  if (stop_.stop_requested()) return asked.writer->respond(come_again(kStopping));  // it waited until now
+  asked.writer->respond(reply_to(asked.fields, desk_, asked.stop.get_token()));
 }
 
 void PlanRoutes::take(const http::HttpRequest& request, Writer writer) {
-  if (stop_.stop_requested()) return writer->respond(come_again("the server is stopping"));
+  if (stop_.stop_requested()) return writer->respond(come_again(kStopping));
   const bool is_full = wanted_.fetch_add(1) >= kMost;
   const auto asked = std::make_shared<Asked>(wanted_, writer, http::query_values(request.query));
   if (is_full || !pool_.post([this, asked] { make(*asked); })) {

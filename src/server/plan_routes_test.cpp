@@ -165,6 +165,27 @@ TEST(PlanRoutes, FewWaitAndOthersAreToldToComeAgain) {
   EXPECT_EQ(ask()->answer.get_future().get().status, 503);
 }
 
+TEST(PlanRoutes, AStopBeginsNoneOfThoseThatWait) {
+  std::promise<void> begun, let_go;
+  const std::shared_future<void> go_on = let_go.get_future().share();
+  std::atomic<int> looks{0};
+  PlanRoutes plans({.machines = [&](const std::string& name) {
+    if (++looks == 1) begun.set_value();
+    go_on.wait();
+    return planner::Catalogue::built_in().machines(name);
+  }});
+  const http::Route route = plans.routes().front();
+  http::HttpRequest request;
+  request.query = "model=sd1.5&machine=gb10";
+  const std::vector<std::shared_ptr<Client>> clients{std::make_shared<Client>(), std::make_shared<Client>()};
+  for (const auto& client : clients) route.handler(request, client);
+  begun.get_future().wait();
+  plans.stop();
+  let_go.set_value();
+  for (const auto& client : clients) EXPECT_EQ(client->answer.get_future().get().status, 503);
+  EXPECT_EQ(looks, 1) << "what waited is not looked up any more";
+}
+
 TEST_F(PlanRoutesTest, AStopEndsThePlanUnderWay) {
   RawClient slow(server_->port());
   slow.send("GET /plan?model=qwen3-0.6b&quant=q8_0&machine=slow HTTP/1.1\r\nHost: localhost\r\n\r\n");

@@ -29,8 +29,9 @@ Result<void> Lease::grow(int64_t bytes) {
 }
 
 void Lease::shrink(int64_t bytes) {
-  check(budget_ && bytes >= 0 && bytes <= entry_->bytes, "a lease shrinks by what it holds");
+  check(budget_ && bytes >= 0, "a lease that is held shrinks");
   std::lock_guard lock(budget_->mutex_);
+  check(bytes <= entry_->bytes, "a lease shrinks by what it holds");
   entry_->bytes -= bytes;
   budget_->leased_ -= bytes;
 }

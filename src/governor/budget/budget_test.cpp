@@ -59,6 +59,21 @@ TEST(Budget, NeverOverdrawnFromManyThreads) {
   EXPECT_EQ(budget.leased_bytes(), 0);
 }
 
+TEST(Budget, ALeaseGrowsAndShrinksFromManyThreads) {
+  Budget budget("host", 1000);
+  Lease lease = *budget.take(100, "state");
+  auto come_and_go = [&] {
+    for (int i = 0; i < 1000; ++i) {
+      if (lease.grow(300)) lease.shrink(300);
+    }
+  };
+  std::thread first(come_and_go), second(come_and_go);
+  first.join();
+  second.join();
+  EXPECT_EQ(lease.bytes(), 100);
+  EXPECT_EQ(budget.leased_bytes(), 100);
+}
+
 TEST(Budget, ARefusalIsAlsoNumbersForPrograms) {
   Budget budget("host", 10 * MiB);
   budget.set_reserve_bytes(3 * MiB);

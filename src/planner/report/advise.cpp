@@ -40,9 +40,12 @@ class Narrowing {
     if (fits_bytes > room_) return 0;
     bool is_even = true;  // a line may miss the same side again and again where bytes have a step: halves do not
     while (too_many - fits > 1 && patience_.lasts()) {
-      const double share = static_cast<double>(room_ - fits_bytes) / static_cast<double>(too_many_bytes - fits_bytes);
-      const int64_t by_line = fits + static_cast<int64_t>(share * static_cast<double>(too_many - fits));
-      const int64_t guess = is_even ? std::clamp(by_line, fits + 1, too_many - 1) : fits + (too_many - fits) / 2;
+      int64_t guess = fits + (too_many - fits) / 2;
+      if (is_even && too_many_bytes > fits_bytes) {  // they are equal where the number makes no difference
+        const double share = static_cast<double>(room_ - fits_bytes) / static_cast<double>(too_many_bytes - fits_bytes);
+        const int64_t by_line = fits + static_cast<int64_t>(share * static_cast<double>(too_many - fits));
+        guess = std::clamp(by_line, fits + 1, too_many - 1);
+      }
       const int64_t bytes = bytes_at_(guess), before = too_many - fits;
       if (bytes <= room_) {
         fits = guess;

@@ -141,11 +141,12 @@ class Counted final : public Subject {
     ask.check_is_wanted();
     sized.insert({ask.parallel, ask.batch, static_cast<int>(ask.state_dtype), ask.width, ask.tile});
     const int64_t n = facts_.is_picture ? ask.batch : ask.parallel;
-    return {.weights_bytes = 1000, .state_bytes = ask.context, .arena_bytes = 100 * n + (n > 100 ? 50'000 : 0)};
+    return {.weights_bytes = 1000, .state_bytes = ask.context, .arena_bytes = each_bytes * n + (n > 100 ? 50'000 : 0)};
   }
   std::vector<Phase> phases(const Ask&) const override { return {}; }
 
   SubjectFacts facts_;
+  int64_t each_bytes = 100;
   mutable std::set<std::array<int64_t, 5>> sized;
 };
 
@@ -167,6 +168,17 @@ TEST(Advice, SizesAModelAFewTimesOnly) {
   Patience patience;
   smaller_picture(pictures, {.width = 4096, .height = 4096, .batch = 64}, 900, patience);
   EXPECT_LE(pictures.sized.size(), 12u) << "though nothing fits";
+}
+
+// Where a number makes no difference there is no line to guess by.
+TEST(Advice, NarrowsWhereSizesAreEqual) {
+  Counted model;
+  model.each_bytes = 0;
+  Patience patience;
+  const auto choices = smaller_language(model, {.context = 8192, .parallel = 64}, 100'000, patience);
+  ASSERT_FALSE(choices.empty());
+  EXPECT_EQ(choices.back().change.at("parallel").as_int(), 63) << "what was asked for fits, and so does one less";
+  EXPECT_LE(model.sized.size(), 8u) << "as halves find it";
 }
 
 TEST(Advice, EndsWhenNobodyListens) {

@@ -58,7 +58,7 @@ ModelWorker::ModelWorker(LoadedModel& model, StatsBook& stats, WorkerMemory memo
     : model_(model), stats_(stats), memory_(std::move(memory)),
       scheduler_(model.model().state_spec(), model.scheduler_limits(), memory_.backing.get()) {
   last_used_s_ = steady_s();
-  publish_pages();
+  publish();
   thread_ = std::thread([this] { loop(); });
 }
 
@@ -103,20 +103,24 @@ bool ModelWorker::abort_largest(const Error& why) {
 }
 
 ModelWorker::Pages ModelWorker::pages() const {
-  std::lock_guard lock(pages_mutex_);
-  return pages_;
+  const Scheduler::Pages there = scheduler_.pages();
+  std::lock_guard lock(published_mutex_);
+  Pages now = published_;
+  now.total = there.total;
+  now.used = there.used();
+  now.cached = there.cached;
+  return now;
 }
 
-void ModelWorker::publish_pages() {
-  Pages now{.total = scheduler_.total_pages(), .cached = scheduler_.cached_pages(), .running = scheduler_.running(),
-            .waiting = scheduler_.waiting(), .preemptions = scheduler_.preemptions()};
+void ModelWorker::publish() {
+  Pages now{.running = scheduler_.running(), .waiting = scheduler_.waiting(),
+            .preemptions = scheduler_.preemptions()};
   now.waiting += std::count_if(active_.begin(), active_.end(), [](const auto& active) {
     return !active->is_begun && !active->is_done;
   });
-  now.used = now.total - scheduler_.free_pages() - now.cached;
-  std::lock_guard lock(pages_mutex_);
-  stats_.preempted += now.preemptions - pages_.preemptions;
-  pages_ = now;
+  std::lock_guard lock(published_mutex_);
+  stats_.preempted += now.preemptions - published_.preemptions;
+  published_ = now;
 }
 
 void ModelWorker::loop() {
@@ -128,7 +132,6 @@ void ModelWorker::loop() {
     }
     try {
       take_inbox(std::move(inbox));
-      drop_cancelled();
       if (!scheduler_.is_idle()) run_one_step();
     } catch (const Error& e) {
       fail_everything(e);
@@ -136,7 +139,7 @@ void ModelWorker::loop() {
       fail_everything(Error(Code::kInternal, e.what()));
     }
     retire();
-    publish_pages();
+    publish();
   }
 }
 
@@ -144,8 +147,7 @@ void ModelWorker::loop() {
 ModelWorker::Inbox ModelWorker::wait_for_inbox() {
   std::unique_lock lock(mutex_);
   arrived_.wait(lock, [&] {
-    const bool has_work = waits_for_pages_ || !scheduler_.is_idle();
-    return stop_ || has_work || !inbox_.requests.empty() || !inbox_.cancelled.empty() || inbox_.cancel_all ||
+    return stop_ || !active_.empty() || !inbox_.requests.empty() || !inbox_.cancelled.empty() || inbox_.cancel_all ||
            inbox_.abort_largest;
   });
   if (inbox_.cancel_all || inbox_.abort_largest) cancel_step_ = false;
@@ -160,13 +162,15 @@ void ModelWorker::take_inbox(Inbox inbox) {
   for (auto& active : active_) {
     if (inbox.cancelled.count(active->prepared.request.id)) active->is_cancelled = true;
   }
+  if (inbox.cancel_all) {
+    for (auto& active : active_) {
+      active->send(Failed{Error(Code::kCancelled, "the server is stopping or the model was unloaded")});
+      active->is_cancelled = true;
+    }
+  }
+  drop_cancelled();
   begin_waiting();
   if (inbox.abort_largest) abort_one(*inbox.abort_largest);
-  if (!inbox.cancel_all) return;
-  for (auto& active : active_) {
-    active->send(Failed{Error(Code::kCancelled, "the server is stopping or the model was unloaded")});
-    active->is_cancelled = true;
-  }
 }
 
 void ModelWorker::abort_one(const Error& why) {
@@ -183,18 +187,19 @@ void ModelWorker::abort_one(const Error& why) {
   if (largest) fail(*largest, why);
 }
 
-// In order: a small request does not overtake a large one that waits for pages.
+// In order: a small request does not overtake a large one that waits for pages. What waits for its turn was promised
+// none: until then others may have them.
 void ModelWorker::begin_waiting() {
   const bool is_early = std::exchange(waits_for_pages_, false) && !scheduler_.is_idle() && steady_s() < next_claim_s_;
   for (auto& active : active_) {
     if (active->is_begun || active->is_cancelled || active->is_done) continue;
+    if (!scheduler_.has_place()) return;
     waits_for_pages_ = is_early;
     if (is_early) return;
     prepare(*active);
     if (Result<void> claimed = claim_pages(*active); claimed) {
       begin(*active);
     } else if (scheduler_.is_idle()) {
-      log::warn("{} has no memory for a request id={}", model_.name(), active->prepared.request.id);
       end(*active, refusal_of(*active, claimed.error()));
     } else {
       next_claim_s_ = steady_s() + kClaimEveryS;
@@ -231,7 +236,9 @@ Result<void> ModelWorker::claim_pages(Active& active) {
 
 // With the length that the pages at hand would do for.
 Error ModelWorker::refusal_of(const Active& active, const Error& why) const {
+  if (why.code() == Code::kCancelled) return Error(Code::kCancelled, "the server is stopping");
   if (why.code() != Code::kNoMemory) return why;
+  log::warn("{} has no memory for a request id={}", model_.name(), active.prepared.request.id);
   std::vector<governor::SmallerChoice> choices;
   const int64_t each = scheduler_.room_tokens(std::ssize(active.choices));
   const int64_t most = each - std::ssize(active.prepared.tokens);
@@ -298,7 +305,7 @@ void ModelWorker::run_one_step() {
   std::vector<Scheduler::Piece> pieces = scheduler_.plan();
   if (pieces.empty()) return;
   mark_started(pieces);
-  publish_pages();  // before anybody hears a token of this step
+  publish();  // before anybody hears a token of this step
   WorkClass work_class = WorkClass::kBackground;
   for (const Scheduler::Piece& piece : pieces) work_class = std::min(work_class, piece.sequence->work_class);
   // A step is given up at a cut only when nobody in it wants the result any more.
@@ -461,7 +468,7 @@ void ModelWorker::retire() {
   if (done.empty()) return;
   next_claim_s_ = 0;  // what they were promised is free
   last_used_s_ = steady_s();
-  publish_pages();
+  publish();
   load_ -= std::ssize(done);
   for (const auto& active : done) {
     if (active->usage) active->send(Done{*active->usage});

@@ -65,10 +65,11 @@ class ModelWorker {
     int64_t total = 0, used = 0, cached = 0, running = 0, waiting = 0;
     uint64_t preemptions = 0;
   };
-  Pages pages() const;
+  Pages pages() const;  // any thread
 
   /// Memory that running requests do not need; any thread.
   Scheduler::Spare spare() const { return scheduler_.spare(); }
+  /// As Scheduler::shrink().
   int64_t shrink(int64_t bytes, bool with_cached) { return scheduler_.shrink(bytes, with_cached); }
   int64_t away_bytes() const { return scheduler_.away_bytes(); }
 
@@ -107,7 +108,7 @@ class ModelWorker {
   void fail(Active& active, const Error& error);
   void end(Active& active, const Error& error);
   void retire();
-  void publish_pages();
+  void publish();
   Active* owner_of(const Sequence* sequence, Choice** choice);
 
   LoadedModel& model_;
@@ -115,7 +116,7 @@ class ModelWorker {
   WorkerMemory memory_;  // before the scheduler, which uses its backing
   Scheduler scheduler_;
   std::vector<std::unique_ptr<Active>> active_;
-  bool waits_for_pages_ = false;
+  bool waits_for_pages_ = false;  // somebody who has a place
   double next_claim_s_ = 0;  // a request that waits for pages asks again then, or when another has ended
 
   std::mutex mutex_;
@@ -126,8 +127,8 @@ class ModelWorker {
   std::atomic<bool> is_broken_{false};
   std::atomic<bool> cancel_step_{false};   // everything in the running step was cancelled
   std::atomic<double> last_used_s_{0};
-  mutable std::mutex pages_mutex_;
-  Pages pages_;
+  mutable std::mutex published_mutex_;
+  Pages published_;  // but for the pages themselves, which others than the loop give back
   std::thread thread_;
 };
 

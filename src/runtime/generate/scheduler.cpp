@@ -231,25 +231,15 @@ void Scheduler::remove(Sequence& sequence) {
   drop_pages(sequence);
 }
 
-int64_t Scheduler::total_pages() const {
+Scheduler::Pages Scheduler::pages() const {
   std::lock_guard lock(mutex_);
-  int64_t sum = 0;
-  for (const PagePool& pool : pools_) sum += pool.size() - pool.away_pages();
-  return sum;
-}
-
-int64_t Scheduler::free_pages() const {
-  std::lock_guard lock(mutex_);
-  int64_t sum = 0;
-  for (const PagePool& pool : pools_) sum += pool.free_pages();
-  return sum;
-}
-
-int64_t Scheduler::cached_pages() const {
-  std::lock_guard lock(mutex_);
-  int64_t sum = 0;
-  for (size_t g = 0; g < pools_.size(); ++g) sum += cache_.evictable(static_cast<int>(g));
-  return sum;
+  Pages now;
+  for (size_t g = 0; g < pools_.size(); ++g) {
+    now.total += pools_[g].size() - pools_[g].away_pages();
+    now.free += pools_[g].free_pages();
+    now.cached += cache_.evictable(static_cast<int>(g));
+  }
+  return now;
 }
 
 }  // namespace hearth

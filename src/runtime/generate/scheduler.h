@@ -4,7 +4,7 @@
 // lowest class is preempted: its pages are dropped and it is computed again later, so nothing deadlocks as long as one
 // sequence fits alone (admission checks that).
 // Where the state has a PageBacking, pages that no sequence was promised can be given back to the machine; claim()
-// takes what a new sequence may need again before it is added. One thread, but for shrink() and spare().
+// takes what a new sequence may need again before it is added. One thread, but for what says "any thread".
 #pragma once
 #include <cstdint>
 #include <deque>
@@ -44,7 +44,8 @@ class Scheduler {
 
   /// Promises pages for all that these sequences may need, taking those again that were given back: what is promised
   /// stays until remove(). kNoMemory, and nothing promised, when the memory cannot be had. Calls the backing with no
-  /// lock held. Also takes some of the other pages back while there is room for them.
+  /// lock held. Also takes some of the other pages back while there is room for them, few of them while others wait for
+  /// their next step.
   Result<void> claim(std::span<Sequence* const> sequences);
 
   /// Memory that no sequence was promised.
@@ -52,13 +53,15 @@ class Scheduler {
     int64_t unused_bytes = 0;  // of pages that hold nothing
     int64_t cached_bytes = 0;  // of pages kept for their prefix
   };
-  Spare spare() const;
+  Spare spare() const;  // any thread
   /// Gives about `bytes` of it back to the machine, pages that hold nothing first and cached ones only `with_cached`;
-  /// the bytes given back.
+  /// the bytes given back. About kMostShrinkBytes a call, as no step is planned meanwhile: who wants more calls again.
+  /// Any thread.
   int64_t shrink(int64_t bytes, bool with_cached);
+  static constexpr int64_t kMostShrinkBytes = int64_t{256} << 20;
   /// Tokens that each of so many sequences could have with the pages that are here, were they alone.
   int64_t room_tokens(int64_t sequences) const;
-  /// Bytes of pages that were given back.
+  /// Bytes of pages that were given back. Any thread.
   int64_t away_bytes() const;
 
   /// Queues a sequence; it must stay alive until remove().
@@ -74,9 +77,16 @@ class Scheduler {
   int64_t running() const { return static_cast<int64_t>(running_.size()); }
   int64_t waiting() const { return static_cast<int64_t>(waiting_.size()); }
   uint64_t preemptions() const { return preemptions_; }
-  int64_t total_pages() const;
-  int64_t free_pages() const;
-  int64_t cached_pages() const;   // held by nobody but the prefix cache
+  /// Another sequence could run, as far as their number goes.
+  bool has_place() const { return running() + waiting() < limits_.max_running; }
+
+  struct Pages {         // at one moment; what was given back is not among them
+    int64_t total = 0;
+    int64_t free = 0;
+    int64_t cached = 0;  // held by nobody but the prefix cache
+    int64_t used() const { return total - free - cached; }
+  };
+  Pages pages() const;   // any thread
   /// Empties the prefix cache.
   void drop_cache() {
     std::lock_guard lock(mutex_);
@@ -88,7 +98,7 @@ class Scheduler {
   int64_t shrinkable(size_t group) const;
   GroupPages recall(const BlockCounts& counts);
   Result<void> take_again(const GroupPages& coming);
-  void restore_some();
+  void restore_some(int64_t bytes);
   int64_t unclaimed_logit_rows(const std::vector<Piece>& pieces) const;
   bool plan_piece(Sequence& sequence, int64_t rows_left, std::vector<Piece>& pieces);
   bool reserve(Sequence& sequence, int64_t tokens);

@@ -8,8 +8,9 @@
 namespace hearth {
 namespace {
 
-// What a request takes of the pages that went, beyond its own need, so that the prefix cache has room again.
-constexpr int64_t kRestoreBytes = 256 * MiB;
+// What a request takes of the pages that went, beyond its own need, so that the prefix cache has room again. While
+// others run it is what they do not feel: 0.25 s a GiB.
+constexpr int64_t kRestoreBytes = 256 * MiB, kRestoreBesideOthersBytes = 32 * MiB;
 
 }  // namespace
 
@@ -48,7 +49,7 @@ Result<void> Scheduler::claim(std::span<Sequence* const> sequences) {
     }
     return done;
   }
-  restore_some();
+  restore_some(is_idle() ? kRestoreBytes : kRestoreBesideOthersBytes);
   return {};
 }
 
@@ -70,10 +71,10 @@ Result<void> Scheduler::take_again(const GroupPages& coming) {
 }
 
 // A refusal is no harm: the cache stays as small as it is.
-void Scheduler::restore_some() {
+void Scheduler::restore_some(int64_t bytes) {
   BlockCounts counts{};
   GroupPages coming;
-  int64_t left = kRestoreBytes;
+  int64_t left = bytes;
   {
     std::lock_guard lock(mutex_);
     for (size_t g = 0; g < pools_.size(); ++g) {
@@ -108,6 +109,7 @@ Scheduler::Spare Scheduler::spare() const {
 
 int64_t Scheduler::shrink(int64_t bytes, bool with_cached) {
   if (!backing_) return 0;
+  bytes = std::min(bytes, kMostShrinkBytes);
   std::lock_guard lock(mutex_);
   GroupPages going(pools_.size());
   int64_t given = 0;

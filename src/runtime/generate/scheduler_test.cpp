@@ -10,6 +10,8 @@
 #include <random>
 #include <set>
 
+#include "core/base/units.h"
+
 namespace hearth {
 namespace {
 
@@ -103,7 +105,7 @@ TEST(Scheduler, TheYoungestGivesWayAndComesBack) {
   EXPECT_GT(young->computed, 0) << "it goes on when there is room";
   scheduler.remove(*young);
   scheduler.drop_cache();
-  EXPECT_EQ(scheduler.free_pages(), scheduler.total_pages());
+  EXPECT_EQ(scheduler.pages().free, scheduler.pages().total);
 }
 
 // It waits until there is room instead of coming and going every step, and the cache is not emptied for its attempts.
@@ -132,11 +134,11 @@ TEST(Scheduler, PagesBehindAWindowAreFreed) {
   int64_t most_used = 0;
   while (a->uncomputed() > 0) {
     scheduler.commit(scheduler.plan());
-    most_used = std::max(most_used, scheduler.total_pages() - scheduler.free_pages());
+    most_used = std::max(most_used, scheduler.pages().total - scheduler.pages().free);
   }
   EXPECT_LE(most_used, 4) << "a window of two pages, the page being written and one that straddles";
   scheduler.remove(*a);
-  EXPECT_EQ(scheduler.free_pages(), scheduler.total_pages());
+  EXPECT_EQ(scheduler.pages().free, scheduler.pages().total);
 }
 
 // Random arrivals, cancellations and lengths in far too few pages: every sequence that stays ends, nothing leaks.
@@ -170,7 +172,7 @@ TEST(Scheduler, RandomTrafficInTooFewPagesNeverDeadlocksOrLeaks) {
     }
     EXPECT_EQ(ended, 60) << "seed " << seed;
     scheduler.drop_cache();
-    EXPECT_EQ(scheduler.free_pages(), scheduler.total_pages()) << "seed " << seed;
+    EXPECT_EQ(scheduler.pages().free, scheduler.pages().total) << "seed " << seed;
   }
 }
 
@@ -201,10 +203,11 @@ TEST(Scheduler, ScoredPromptsShareTheRowsOfLogits) {
   for (Sequence* s : {a.get(), b.get(), c.get(), d.get()}) scheduler.remove(*s);
 }
 
-// Pages of 100 bytes that are given back and taken again; `is_full`: nobody gets them.
+// Pages that are given back and taken again; `is_full`: nobody gets them.
 class CountedPages final : public PageBacking {
  public:
-  int64_t page_bytes(size_t) const override { return 100; }
+  explicit CountedPages(int64_t bytes = 100) : bytes_(bytes) {}
+  int64_t page_bytes(size_t) const override { return bytes_; }
   void give_back(const GroupPages& pages) override {
     for (Page page : pages[0]) EXPECT_TRUE(away.insert(page).second);
   }
@@ -217,6 +220,9 @@ class CountedPages final : public PageBacking {
   std::set<Page> away;
   bool is_full = false;
   std::function<void()> meanwhile;  // what another thread does while pages are taken
+
+ private:
+  const int64_t bytes_;
 };
 
 TEST(SchedulerMemory, GivesBackWhatHoldsNothingThenWhatIsKeptForItsPrefix) {
@@ -231,11 +237,11 @@ TEST(SchedulerMemory, GivesBackWhatHoldsNothingThenWhatIsKeptForItsPrefix) {
   EXPECT_EQ(scheduler.shrink(450, false), 500) << "whole pages, as many as it takes";
   EXPECT_EQ(memory.away, (std::set<Page>{16, 17, 18, 19, 20})) << "one run of memory";
   EXPECT_EQ(scheduler.shrink(1'000'000, false), 1200);
-  EXPECT_EQ(scheduler.cached_pages(), 3);
+  EXPECT_EQ(scheduler.pages().cached, 3);
   EXPECT_EQ(scheduler.shrink(100, true), 100) << "the end of the prefix first";
-  EXPECT_EQ(scheduler.cached_pages(), 2);
+  EXPECT_EQ(scheduler.pages().cached, 2);
   EXPECT_EQ(scheduler.shrink(1'000'000, true), 200);
-  EXPECT_EQ(scheduler.total_pages(), 0);
+  EXPECT_EQ(scheduler.pages().total, 0);
   EXPECT_EQ(scheduler.away_bytes(), 2000);
 }
 
@@ -271,8 +277,40 @@ TEST(SchedulerMemory, PagesOnTheirWayBackStandInForNoPromise) {
   Sequence* const one[] = {a.get()};
   ASSERT_TRUE(scheduler.claim(one));
   EXPECT_EQ(given, 0) << "six pages are promised, and no other is here yet";
-  EXPECT_EQ(scheduler.free_pages(), 20);
+  EXPECT_EQ(scheduler.pages().free, 20);
   scheduler.remove(*a);
+}
+
+TEST(SchedulerMemory, NoStepWaitsForMoreThanASliceToGo) {
+  CountedPages memory(100 * MiB);
+  Scheduler scheduler(full_spec(), limits(20), &memory);
+  EXPECT_EQ(scheduler.shrink(2000 * MiB, true), 300 * MiB) << "whole pages of 256 MiB";
+  EXPECT_EQ(scheduler.shrink(100 * MiB, true), 100 * MiB);
+  EXPECT_EQ(std::ssize(memory.away), 4);
+}
+
+// Others' steps wait while pages are taken.
+TEST(SchedulerMemory, FewPagesComeBackBesideOthersThatRun) {
+  CountedPages memory(8 * MiB);
+  Scheduler scheduler(full_spec(), limits(200), &memory);
+  while (scheduler.shrink(2000 * MiB, true) > 0) {
+  }
+  auto here = [&] { return 200 - std::ssize(memory.away); };
+  ASSERT_EQ(here(), 0);
+  auto a = sequence(5), b = sequence(9, 100);
+  a->most_tokens = b->most_tokens = 24;  // six pages each
+  Sequence *const first[] = {a.get()}, *const second[] = {b.get()};
+  ASSERT_TRUE(scheduler.claim(first));
+  EXPECT_EQ(here(), 6 + 256 / 8) << "nobody waits";
+  scheduler.add(*a);
+  ASSERT_EQ(scheduler.plan().size(), 1u);
+  while (scheduler.shrink(2000 * MiB, true) > 0) {
+  }
+  ASSERT_EQ(here(), 6) << "what the first was promised";
+  ASSERT_TRUE(scheduler.claim(second));
+  EXPECT_EQ(here(), 6 + 6 + 32 / 8);
+  scheduler.remove(*a);
+  scheduler.remove(*b);
 }
 
 TEST(SchedulerMemory, PagesThatWentAreTakenAgainBeforeTheyAreUsed) {
@@ -299,7 +337,7 @@ TEST(SchedulerMemory, PagesThatWentAreTakenAgainBeforeTheyAreUsed) {
   scheduler.remove(*a);
   scheduler.remove(*b);
   scheduler.drop_cache();
-  EXPECT_EQ(scheduler.free_pages(), scheduler.total_pages());
+  EXPECT_EQ(scheduler.pages().free, scheduler.pages().total);
 }
 
 }  // namespace
