@@ -142,13 +142,25 @@ int64_t MemoryKeeper::free(const std::string& model, bool caches) {
 }
 
 Result<std::shared_ptr<void>> MemoryKeeper::reserve(int64_t bytes, const std::string& name, int pid) {
+  Result<governor::Lease> held = lease(bytes, "reserved for " + name);
+  if (!held) return Unexpected(held.error());
+  return neighbours_.add(*std::move(held), name, pid);
+}
+
+Result<std::shared_ptr<void>> MemoryKeeper::hold_body(int64_t bytes) {
+  Result<governor::Lease> held = lease(bytes, "requests");
+  if (!held) return Unexpected(held.error());
+  return std::shared_ptr<void>(std::make_shared<governor::Lease>(*std::move(held)));
+}
+
+// In the host's pool; idle models leave for it.
+Result<governor::Lease> MemoryKeeper::lease(int64_t bytes, const std::string& holder) {
   governor::Budget& budget = host_budget();
-  const std::string holder = "reserved for " + name;
   for (;;) {
     promised();
     Result<governor::Lease> lease = budget.take(bytes, holder);
     Result<void> may = lease ? host_.governor().may_take(bytes) : Result<void>();
-    if (lease && may) return neighbours_.add(*std::move(lease), name, pid);
+    if (lease && may) return lease;
     governor::Refusal refusal = budget.refusal(bytes, holder);
     if (lease) refusal.reason = may.error().message();
     lease = governor::Lease();

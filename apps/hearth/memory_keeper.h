@@ -26,6 +26,7 @@ class MemoryKeeper final : public governor::Relief, public server::MemoryService
   Result<void> admit() override { return host_.governor().admit(); }
   int64_t free(const std::string& model, bool caches) override;
   Result<std::shared_ptr<void>> reserve(int64_t bytes, const std::string& name, int pid) override;
+  Result<std::shared_ptr<void>> hold_body(int64_t bytes) override;
 
   /// What the governor would grant now, and what more when the idle leaves. A picture begins when the running one has
   /// ended: what that one holds counts as idle, so the answer is the same before a step and in it. Any thread.
@@ -33,6 +34,7 @@ class MemoryKeeper final : public governor::Relief, public server::MemoryService
 
  private:
   governor::Budget& host_budget();
+  Result<governor::Lease> lease(int64_t bytes, const std::string& holder);
   int64_t leaving_for_words();
   int64_t leaving_for_pictures();
   governor::Evictor* host_evictor();

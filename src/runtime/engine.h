@@ -57,8 +57,8 @@ class Engine final : public LanguageService, public governor::Resider {
   /// Loads a model now; the same refusals as a request would get.
   Result<void> preload(const std::string& name);
   /// The process is about to end: loads in progress give up within about a second, whatever the model's size, and no
-  /// other begins; who waits for one hears kCancelled. Models that are loaded go on answering with the memory they have:
-  /// a request that needs pages again which were given back hears kCancelled, too. shutdown() does it as well.
+  /// other begins; who waits for one hears kCancelled. Models that are loaded go on answering with the memory they
+  /// have: a request that needs pages again which were given back hears kCancelled, too. shutdown() does it as well.
   void cancel_loads() {
     loads_.request_stop();
     memory_.cancel_growth();

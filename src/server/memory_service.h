@@ -20,6 +20,8 @@ class MemoryService {
   /// Memory for another program, for which idle models leave; it is held until the handle goes. kNoMemory says what
   /// stands in the way.
   virtual Result<std::shared_ptr<void>> reserve(int64_t bytes, const std::string& name, int pid) = 0;
+  /// Memory for the body of a request, likewise.
+  virtual Result<std::shared_ptr<void>> hold_body(int64_t bytes) = 0;
 };
 
 }  // namespace hearth::server

@@ -31,6 +31,7 @@ Server::Parts::Parts(LanguageService& the_service, ServerOptions options, const 
   add_own_routes(routes);
   if (memory) {
     for (http::Route& route : memory_routes(*memory, /*with_free=*/!comfy.backend)) routes.push_back(std::move(route));
+    options.hold_body = [this](int64_t bytes) { return memory->hold_body(bytes); };
   }
   if (desk) {
     plans.emplace(*std::move(desk));

@@ -251,6 +251,27 @@ def test_a_refusal_has_numbers_and_says_what_would_fit(tmp_path):
         assert server.post(COMPLETIONS, model="smollm2", prompt="x", max_tokens=1)[0] == 200
 
 
+def test_a_large_body_needs_room_before_it_is_read(tmp_path):
+    """Twice its size: as it came, and what is parsed out of it."""
+    body = b" " * (60 * MIB)
+    for name, budget, status in (("small", 100, 503), ("large", 200, 400)):
+        folder = tmp_path / name
+        folder.mkdir()
+        config = f'[server]\nmax_body = "64MiB"\n[memory]\nbudget = "{budget}MiB"\n' + chat_config()
+        with Hearth(folder, config) as server:
+            if status == 400:
+                assert server.post(COMPLETIONS, prompt="x", max_tokens=1)[0] == 200  # idle: gives way to the body
+            got, _, data = server.request("POST", "/v1/completions", body)
+            error = json.loads(data)["error"]
+            assert got == status, error
+            if status == 503:
+                assert error["code"] == "no_memory" and error["details"]["needed_bytes"] == 120 * MIB
+            assert until(lambda: not any("requests" in holder for holder in server.leases())), server.leases()
+            pool = memory(server)["pools"][0]
+            assert pool["peak_leased_bytes"] <= pool["budget_bytes"]
+            assert status == 503 or pool["evictions"] > 0
+
+
 def test_models_stay_as_long_as_a_request_says_and_leave_when_asked(tmp_path):
     with ComfyHearth(tmp_path / "server", chat_config()) as server:
         def say(**more):

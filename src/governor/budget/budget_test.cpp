@@ -62,8 +62,10 @@ TEST(Budget, NeverOverdrawnFromManyThreads) {
 TEST(Budget, ALeaseGrowsAndShrinksFromManyThreads) {
   Budget budget("host", 1000);
   Lease lease = *budget.take(100, "state");
+  std::latch both{2};
   auto come_and_go = [&] {
-    for (int i = 0; i < 1000; ++i) {
+    both.arrive_and_wait();
+    for (int i = 0; i < 20'000; ++i) {
       if (lease.grow(300)) lease.shrink(300);
     }
   };

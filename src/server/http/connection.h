@@ -1,11 +1,13 @@
 // Connection: one client's TCP connection as a state machine on the network thread:
 //
 //   kIdle -> kHeader -> kBody -> kHandling -> kIdle ... or kLinger -> closed
+//               \-> kRoom -/     before a large body: until there is memory for it
 //
 // An upgraded request takes its socket along to a websocket::Session and leaves a closed Connection behind.
 //
-// One read is outstanding in every state: while a handler works it notices the client hanging up and keeps pipelined
-// bytes for later. One deadline timer follows the state; a second one watches that the client takes what is written.
+// One read is outstanding in every state but kRoom: while a handler works it notices the client hanging up and keeps
+// pipelined bytes for later. One deadline timer follows the state; a second one watches that the client takes what is
+// written.
 #pragma once
 #include <array>
 #include <cstddef>
@@ -58,7 +60,7 @@ class Connection final : public ReplyTarget, public std::enable_shared_from_this
   size_t unsent_bytes() const override { return outbox_.bytes(); }
 
  private:
-  enum class State { kIdle, kHeader, kBody, kHandling, kLinger, kClosed };
+  enum class State { kIdle, kHeader, kRoom, kBody, kHandling, kLinger, kClosed };
   using Parser = beast::http::request_parser<beast::http::string_body>;
 
   void arm(double after_s);
@@ -73,6 +75,9 @@ class Connection final : public ReplyTarget, public std::enable_shared_from_this
   void on_header();
   void take_head(const beast::http::request<beast::http::string_body>& message);
   void expect_body();
+  void ask_for_room(int64_t bytes);
+  void on_room(uint64_t sequence, Result<std::shared_ptr<void>> room);
+  void begin_body();
   void dispatch_request();
   void run_handler();
   void upgrade();

@@ -20,6 +20,7 @@ bool is_upgrade(const HttpRequest& request) {
 void Connection::on_deadline() {
   switch (state_) {
     case State::kHeader: return refuse_and_close(408, "the request's header did not arrive in time");
+    case State::kRoom: return refuse_and_close(503, "no memory for the request's body in time: try again soon");
     case State::kBody: return refuse_and_close(408, "the request's body did not arrive in time");
     case State::kHandling: return on_handling_deadline();
     default: return close();
@@ -53,7 +54,9 @@ void Connection::run_handler() {
   abort_state_ = std::make_shared<AbortState>();
   auto reply = make_reply(shared_from_this(), sequence_, abort_state_);
   std::string body = std::exchange(exchange_->request.body, "");  // moved: it may be large; the rest stays for the log
+  std::shared_ptr<void> room = std::move(exchange_->request.room);
   HttpRequest request = exchange_->request;
+  request.room = std::move(room);
   request.body = std::move(body);
   asio::post(
       *network_->workers, [route = exchange_->route, request = std::move(request), reply = std::move(reply)]() mutable {

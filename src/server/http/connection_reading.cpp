@@ -10,7 +10,8 @@
 namespace hearth::http {
 namespace {
 
-constexpr uint64_t kSmallBody = 64 << 10;    // refused requests with such a body keep their connection
+constexpr uint64_t kSmallBody = 64 << 10;    // needs no room, and a refused request keeps its connection
+constexpr int64_t kCopies = 2;               // of a body: as it came, and what is parsed out of it
 constexpr int64_t kLingerBytes = 64 << 20;   // read and dropped after an early refusal, so that it arrives
 constexpr double kOverloadedSeconds = 2;     // what a connection above the limit gets to hear its 503
 
@@ -68,6 +69,7 @@ void Connection::process() {
       return parse();
     case State::kHeader:
     case State::kBody: return parse();
+    case State::kRoom: return;  // bytes that are here wait, no more are read
     case State::kHandling: return read();  // pipelined bytes wait
     case State::kLinger:
       lingered_bytes_ += static_cast<int64_t>(buffer_.size());
@@ -171,8 +173,41 @@ void Connection::expect_body() {
     return send_response(std::move(*exchange_->early_answer));
   }
   if (!parser_->content_length()) parser_->body_limit(limit);
+  const uint64_t bytes = parser_->content_length().value_or(limit);
+  const bool needs_room = bytes > kSmallBody && !exchange_->early_answer && network_->options.hold_body;
+  needs_room ? ask_for_room(kCopies * static_cast<int64_t>(bytes)) : begin_body();
+}
+
+void Connection::begin_body() {
   arm(is_overloaded_ ? kOverloadedSeconds : network_->options.body_timeout_s);
-  if (!expect.empty() && buffer_.size() == 0) send("HTTP/1.1 100 Continue\r\n\r\n");
+  const bool is_expecting = !find_header(exchange_->request.headers, "expect").empty();
+  if (is_expecting && buffer_.size() == 0) send("HTTP/1.1 100 Continue\r\n\r\n");
+}
+
+// Idle models may have to leave first: neither on the network thread nor on the workers.
+void Connection::ask_for_room(int64_t bytes) {
+  state_ = State::kRoom;
+  arm(network_->options.body_timeout_s);
+  asio::post(*network_->room_keeper, [self = shared_from_this(), sequence = sequence_, bytes]() mutable {
+    const std::shared_ptr<Network> network = self->network_;
+    Result<std::shared_ptr<void>> room = network->options.hold_body(bytes);
+    network->post([self = std::move(self), sequence, room = std::move(room)]() mutable {
+      self->on_room(sequence, std::move(room));
+    });
+  });
+}
+
+void Connection::on_room(uint64_t sequence, Result<std::shared_ptr<void>> room) {
+  if (state_ != State::kRoom || sequence != sequence_) return;
+  if (!room) {
+    exchange_->keep_alive = false;
+    state_ = State::kHandling;
+    return send_response(error_response(api::to_api_error(room.error())));
+  }
+  exchange_->request.room = *std::move(room);
+  state_ = State::kBody;
+  begin_body();
+  parse();
 }
 
 }  // namespace hearth::http

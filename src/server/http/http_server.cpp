@@ -40,7 +40,7 @@ class BeastServer final : public HttpServer {
   tcp::acceptor acceptor_;
   asio::steady_timer retry_;
   std::optional<asio::executor_work_guard<asio::io_context::executor_type>> work_;
-  std::optional<asio::thread_pool> workers_;
+  std::optional<asio::thread_pool> workers_, room_keeper_;
   std::thread thread_;
   int port_ = 0;
 };
@@ -81,6 +81,8 @@ Result<void> BeastServer::start() {
   network_->is_loopback = where->address().is_loopback();
   workers_.emplace(2);
   network_->workers = &*workers_;
+  room_keeper_.emplace(1);
+  network_->room_keeper = &*room_keeper_;
   work_.emplace(network_->io.get_executor());
   accept();
   thread_ = std::thread([this] { run_network(); });
@@ -157,6 +159,7 @@ void BeastServer::stop(double grace_s) {
   network_->post([this] { work_.reset(); });
   thread_.join();
   workers_->join();
+  room_keeper_->join();
   {
     std::lock_guard lock(network_->mutex);
     network_->takes_posts = false;

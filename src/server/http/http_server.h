@@ -89,6 +89,9 @@ struct ServerOptions {
   int max_queue = 256;             // generations in flight, waiting ones included
   std::vector<std::string> allowed_origins;  // "https://app.example" or "*"
   std::vector<std::string> allowed_hosts;    // names besides localhost when bound to loopback
+  /// Asked for room before a body of more than 64 KiB is read, on a thread of its own; what it gives is held while the
+  /// request lives. An error is the request's answer. Empty: nobody is asked.
+  std::function<Result<std::shared_ptr<void>>(int64_t bytes)> hold_body{};
 };
 
 /// Called on the network thread after each answer. `route` is the pattern, or "other".

@@ -1,8 +1,14 @@
 // HTTP itself over raw sockets: framing, limits, timeouts, refusals.
 #include "server/http/http_server.h"
 
+#include <atomic>
+#include <chrono>
+#include <future>
+#include <memory>
 #include <regex>
+#include <thread>
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "server/server.h"
@@ -155,6 +161,74 @@ TEST_F(HttpServerTest, RefusesWhatIsTooLarge) {
   EXPECT_EQ(status(get_text("/health", many)), 431);
   EXPECT_EQ(status(post + "Transfer-Encoding: chunked\r\n\r\n1;" + std::string(20000, 'e')), 400);
   EXPECT_EQ(status(post_text(kChat, std::string(kBody) + std::string(900, ' '))), 200);
+}
+
+// Room for bodies as a test sees it: how much is held, and what is in the way.
+struct Rooms {
+  std::atomic<int64_t> held{0}, asked{0};
+  std::atomic<bool> is_full{false};
+  std::shared_future<void> wait;  // before an answer; invalid: none
+
+  Result<std::shared_ptr<void>> hold(int64_t bytes) {
+    ++asked;
+    if (wait.valid()) wait.wait();
+    if (is_full) return unexpected(Code::kNoMemory, "memory is full of tests");
+    held += bytes;
+    return std::shared_ptr<void>(this, [bytes](void* rooms) { static_cast<Rooms*>(rooms)->held -= bytes; });
+  }
+  bool is_given_back() const {
+    for (int i = 0; i < 2000 && held != 0; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    return held == 0;
+  }
+};
+
+TEST_F(HttpServerTest, LargeBodiesWaitForRoom) {
+  Rooms rooms;
+  ServerOptions options;
+  options.hold_body = [&](int64_t bytes) { return rooms.hold(bytes); };
+  start(options);
+  const std::string large = std::string(kBody) + std::string(200'000, ' ');
+  EXPECT_EQ(status(post_text(kChat, kBody)), 200);
+  EXPECT_EQ(rooms.asked, 0) << "a small one needs none";
+  RawClient client(server_->port());
+  for (int i = 0; i < 3; ++i) {
+    client.send(post_text(kChat, large) + get_text("/health"));
+    EXPECT_EQ(status_of(client.read_response()), 200);
+    EXPECT_EQ(status_of(client.read_response()), 200);
+  }
+  EXPECT_EQ(rooms.asked, 3);
+  EXPECT_TRUE(rooms.is_given_back()) << "while the connection is open";
+  client.send("POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n" +
+              fmt::format("{:x}\r\n", large.size()) + large + "\r\n0\r\n\r\n");
+  EXPECT_EQ(status_of(client.read_response()), 200);
+  EXPECT_EQ(rooms.asked, 4) << "its size is not known before";
+
+  rooms.is_full = true;
+  const std::string refused = once(post_text(kChat, large));
+  EXPECT_EQ(status_of(refused), 503);
+  EXPECT_NE(refused.find("memory is full of tests"), std::string::npos);
+  const std::string expecting = post_text(kChat, large, "Expect: 100-continue\r\n");
+  EXPECT_EQ(status(expecting.substr(0, expecting.size() - large.size())), 503) << "the body is never asked for";
+  EXPECT_TRUE(rooms.is_given_back());
+}
+
+TEST_F(HttpServerTest, WhoWaitsForRoomHoldsNobodyUp) {
+  Rooms rooms;
+  std::promise<void> go;
+  rooms.wait = go.get_future().share();
+  ServerOptions options;
+  options.hold_body = [&](int64_t bytes) { return rooms.hold(bytes); };
+  start(options);
+  const std::string large = std::string(kBody) + std::string(200'000, ' ');
+  RawClient patient(server_->port()), gone(server_->port());
+  patient.send(post_text(kChat, large));
+  gone.send(post_text(kChat, large));
+  while (rooms.asked == 0) std::this_thread::yield();
+  EXPECT_EQ(status(get_text("/health", "Connection: close\r\n")), 200);
+  gone.reset();
+  go.set_value();
+  EXPECT_EQ(status_of(patient.read_response()), 200);
+  EXPECT_TRUE(rooms.is_given_back());
 }
 
 TEST_F(HttpServerTest, RefusesWhatIsNotHttp) {

@@ -40,6 +40,7 @@ struct Network {
   const RequestObserver observer;
   asio::io_context io{1};
   asio::thread_pool* workers = nullptr;
+  asio::thread_pool* room_keeper = nullptr;  // asks for the room of large bodies, one after the other
   bool is_loopback = true;
 
   // Network thread only.

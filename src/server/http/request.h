@@ -1,6 +1,7 @@
 // One HTTP request as handlers see it. Plain data.
 #pragma once
 #include <map>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -23,6 +24,7 @@ struct HttpRequest {
   std::string rest;                 // what the route's trailing "*" matched, decoded
   std::vector<std::string> params;  // what its {name} segments matched, in order, decoded
   bool is_http11 = true;
+  std::shared_ptr<void> room{};     // the right to hold a large body, as long as the request lives
 };
 
 /// The decoded value of a query parameter; `fallback` when it is absent.
