@@ -10,6 +10,7 @@
 
 #include <cerrno>
 #include <cstddef>
+#include <latch>
 #include <thread>
 
 #include "core/base/units.h"
