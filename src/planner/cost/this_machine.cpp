@@ -48,14 +48,13 @@ double best_rate(double units, const Processors& processors, Prepare prepare, Ru
 void leave_caches(const void* data, int64_t bytes) {
   constexpr int64_t kLine = 64;
   const char* at = static_cast<const char*>(data);
-  for (int64_t i = 0; i < bytes; i += kLine) {
 #if defined(__x86_64__)
-    _mm_clflush(at + i);
+  for (int64_t i = 0; i < bytes; i += kLine) _mm_clflush(at + i);
+  _mm_mfence();
 #elif defined(__aarch64__)
-    asm volatile("dc civac, %0" ::"r"(at + i) : "memory");
+  for (int64_t i = 0; i < bytes; i += kLine) asm volatile("dc civac, %0" ::"r"(at + i) : "memory");
+  asm volatile("dsb ish" ::: "memory");
 #endif
-  }
-  std::atomic_thread_fence(std::memory_order_seq_cst);
 }
 
 // A GPU of the same generation and kind of memory.
