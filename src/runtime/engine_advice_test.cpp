@@ -10,6 +10,7 @@
 namespace hearth {
 namespace {
 
+using testing::ask;
 using testing::Client;
 using testing::TinyRuntime;
 
@@ -28,13 +29,6 @@ class EngineAdviceTest : public ::testing::Test {
   }
   int64_t bytes_of(const char* architecture) {
     return LoadedModel::load(files_.options(architecture), files_.executor, files_.memory)->held_bytes();
-  }
-  static GenerateRequest ask(const std::string& model, const std::string& text) {
-    GenerateRequest request;
-    request.model = model;
-    request.prompt = text;
-    request.max_tokens = 8;
-    return request;
   }
 
   TinyRuntime files_;

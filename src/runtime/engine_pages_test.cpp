@@ -14,19 +14,9 @@
 namespace hearth {
 namespace {
 
+using testing::ask;
 using testing::Client;
 using testing::TinyRuntime;
-
-GenerateRequest ask(const std::string& model, const std::string& text, int64_t max_tokens) {
-  GenerateRequest request;
-  request.model = model;
-  request.prompt = text;
-  request.max_tokens = max_tokens;
-  request.sampling.temperature = 0;
-  request.ignore_end = true;
-  request.logprobs = true;
-  return request;
-}
 
 // Pages of the tiny models that are whole pages of the host's memory, so that they can be given back to it.
 class PagesGoTest : public ::testing::Test {

@@ -15,19 +15,9 @@
 namespace hearth {
 namespace {
 
+using testing::ask;
 using testing::Client;
 using testing::TinyRuntime;
-
-GenerateRequest ask(const std::string& model, const std::string& text, int64_t max_tokens = 8) {
-  GenerateRequest request;
-  request.model = model;
-  request.prompt = text;
-  request.max_tokens = max_tokens;
-  request.sampling.temperature = 0;
-  request.ignore_end = true;
-  request.logprobs = true;
-  return request;
-}
 
 // An engine over the tiny models, "llama" and "gemma3", with the budget of its own runtime.
 class EngineTest : public ::testing::Test {

@@ -296,11 +296,16 @@ batch = "auto"
     assert refused.returncode == 2 and "auto:N" in refused.stderr
 
 
+def room_for_half_of_eight(folder):
+    """A budget in which one picture of 256x256 fits with half of what seven more would take."""
+    one, eight = (plan(folder, sprite(), "--images", "256x256", "--batch", n)["models"][0]["total_bytes"]
+                  for n in (1, 8))
+    return f'[memory]\nbudget = "{(one + (eight - one) // 2) // 1024}KiB"\n'
+
+
 def test_the_api_draws_as_many_as_memory_holds(tmp_path):
     shipped_sprite(tmp_path)
-    one, eight = (plan(tmp_path, sprite(), "--images", "256x256", "--batch", n)["models"][0]["total_bytes"]
-                  for n in (1, 8))
-    budget = f'[memory]\nbudget = "{(one + (eight - one) // 2) // 1024}KiB"\n'
+    budget = room_for_half_of_eight(tmp_path)
     with ComfyHearth(tmp_path / "server", budget) as server:
         def drawn(**fields):
             status, answer = fetch(server, "/v1/images/generations", {
@@ -360,9 +365,7 @@ def test_the_command_line_plans_a_model_as_its_profile_loads_it(tmp_path):
 
 def test_room_for_pictures_is_the_same_before_a_job_and_in_it(tmp_path):
     shipped_sprite(tmp_path)
-    one, eight = (plan(tmp_path, sprite(), "--images", "256x256", "--batch", n)["models"][0]["total_bytes"]
-                  for n in (1, 8))
-    budget = f'[memory]\nbudget = "{(one + (eight - one) // 2) // 1024}KiB"\n'
+    budget = room_for_half_of_eight(tmp_path)
     with ComfyHearth(tmp_path / "server", budget) as server:
         def room():
             return ask(server, model="sprite", width=256, height=256, batch="auto")[1]["batch"]

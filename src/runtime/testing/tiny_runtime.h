@@ -71,4 +71,16 @@ class Client {
 /// none.
 std::string difference(const Client& a, const Client& b);
 
+/// The likeliest tokens, exactly `max_tokens` of them, with their probabilities.
+inline GenerateRequest ask(const std::string& model, const std::string& text, int64_t max_tokens = 8) {
+  GenerateRequest request;
+  request.model = model;
+  request.prompt = text;
+  request.max_tokens = max_tokens;
+  request.sampling.temperature = 0;
+  request.ignore_end = true;
+  request.logprobs = true;
+  return request;
+}
+
 }  // namespace hearth::testing
