@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Loading at disk speed: a model through `hearth bench llm --load-only` beside `hearth bench disk` on the same file.
 
-    bench/load_speed.py [--type q4_k|q8_0|f16 ...] [--size 4] [--pairs 5] [--folder DIR]
+    bench/load_speed.py [--type q4_k|q8_0|f16 ...] [--size 4] [--pairs 5] [--device cuda:0] [--folder DIR]
 
 Makes a GGUF file of the shape of Llama 3 8B, as many layers as fill --size GiB, of random bytes; measures in pairs, of
 which the other one goes first each time, with caches dropped before every run where root may. The disk is read into one
@@ -169,10 +169,10 @@ def measure_disk(options, path, what="disk", buffers=1):
 
 
 def measure_load(options, path):
-    command = [options.hearth, "bench", "llm", "-m", path, "--load-only", "--json", "--device", "cpu", "--threads",
-               options.threads]
+    command = [options.hearth, "bench", "llm", "-m", path, "--load-only", "--json", "--device", options.device,
+               "--threads", options.threads]
     result, cache = measured(path, command)
-    held = result["weights_bytes"] + result["state_bytes"] + result["arena_bytes"]
+    held = result["weights_bytes"] + result["state_bytes"] + result["arena_bytes"] if options.device == "cpu" else 0
     over = (result["peak_rss_bytes"] - held) / MIB
     return {"what": "load", "gib_per_s": os.path.getsize(path) / GIB / result["load_s"], "seconds": result["load_s"],
             "peak_over_held_mib": f"{over:.1f}", **cache}
@@ -217,6 +217,7 @@ def main(arguments):
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--folder", type=pathlib.Path, default=pathlib.Path.cwd(), help="on the disk in question")
     parser.add_argument("--hearth", type=pathlib.Path, default=built_hearth())
+    parser.add_argument("--device", default="cpu", help="where the model goes: cpu or cuda:N")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--out", type=pathlib.Path, help="the CSV file to write")
     options = parser.parse_args(arguments)

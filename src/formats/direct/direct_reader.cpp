@@ -104,6 +104,12 @@ struct DirectReader::Run {
     }
   }
 
+  // Fewer and fewer towards the end: what arrives in one lump last is used while the disk has nothing left to do.
+  int64_t most_under_way() const {
+    constexpr int kFewest = 4;
+    return std::clamp<int64_t>((std::ssize(extents) - next) / 2, std::min(kFewest, options.depth), options.depth);
+  }
+
   // Puts the next extents into the slots nothing is under way in.
   void start() {
     for (;;) {
@@ -111,7 +117,7 @@ struct DirectReader::Run {
       int64_t index = -1, own_bytes = 0;
       {
         std::lock_guard lock(mutex);
-        if (has_stopped || next == std::ssize(extents) || idle.empty() || under_way == options.depth) return;
+        if (has_stopped || next == std::ssize(extents) || idle.empty() || under_way >= most_under_way()) return;
         own_bytes = bytes_beside_ring(extents[next]);
         if (own_bytes > 0 && beside_ring > 0 && beside_ring + own_bytes > options.ring_bytes()) return;
         beside_ring += own_bytes;
