@@ -30,7 +30,7 @@ DIM, HEADS, KV_HEADS, FFN, VOCAB = 4096, 32, 8, 14336, 8192
 ALIGNMENT = 32
 F32 = 0
 TYPES = {"f16": (1, 1, 2), "q8_0": (8, 32, 34), "q4_0": (2, 32, 18), "q4_k": (12, 256, 144), "q6_k": (14, 256, 210)}
-FIELDS = ["type", "order", "what", "run", "gib_per_s", "seconds", "cached_growth_mib", "file_cached_mib",
+FIELDS = ["type", "device", "order", "what", "run", "gib_per_s", "seconds", "cached_growth_mib", "file_cached_mib",
           "peak_over_held_mib"]
 GIB, MIB = 2**30, 2**20
 RING = 48  # blocks of a load's ring
@@ -206,7 +206,7 @@ def rows_of(options, kind, path):
           f"bs=16M {median['dd']:.2f}: {median['load'] / median['disk']:.3f} of the disk, "
           f"{median['load'] / median['ring']:.3f} of the ring; peak over weights, state and arena {over:.0f} MiB; the "
           f"page cache grew by at most {growth:.0f} MiB and held {held:.0f} MiB of the file")
-    return [{"type": kind, **row, "gib_per_s": f"{row['gib_per_s']:.4g}", "seconds": f"{row['seconds']:.4g}"}
+    return [{"type": kind, "device": options.device, **row, "gib_per_s": f"{row['gib_per_s']:.4g}", "seconds": f"{row['seconds']:.4g}"}
             for row in rows]
 
 

@@ -216,34 +216,36 @@ Host::Host(config::Config config, const std::string& device)
       .needs_blocks = choice_.device.kind == DeviceKind::kCuda && choice_.caps.is_integrated,
       .limits = {is_host_pool_ ? configured : 0, config_.memory.reserve_bytes.value_or(0)},
       .floors = floors_of(config_.memory, root), .end_process = {}});
+  host_budget_.emplace(choice_.caps.is_integrated ? "unified" : "host",
+                       [g = governor_.get()] { return g->limit_bytes(); });
+  host_budget_->set_reserve_bytes(governor_->reserve_bytes());
   if (is_host_pool_) {
-    budget_ = std::make_unique<governor::Budget>(choice_.caps.is_integrated ? "unified" : "host",
-                                                 [g = governor_.get()] { return g->limit_bytes(); });
-    budget_->set_reserve_bytes(governor_->reserve_bytes());
-    memory_ = std::make_unique<governor::LeasedAllocator>(*budget_, choice_.device, look());
+    memory_ = std::make_unique<governor::LeasedAllocator>(*host_budget_, choice_.device, look());
+  } else if constexpr (cuda::kBuilt) {
+    device_account_.emplace(choice_.device.text(), configured, [index = choice_.device.index] {
+      if (cuda::is_lost(index)) return governor::DeviceAccount::Memory{};  // it has nothing to give
+      const cuda::MemoryInfo info = cuda::memory_info(index);
+      return governor::DeviceAccount::Memory{info.total_bytes, info.free_bytes};
+    });
+    memory_ = std::make_unique<governor::LeasedAllocator>(device_account_->budget(), choice_.device);
   }
-  if constexpr (cuda::kBuilt) {
-    if (!is_host_pool_) {
-      const cuda::MemoryInfo info = cuda::memory_info(choice_.device.index);
-      const int64_t most = info.free_bytes - info.total_bytes / 50;
-      budget_ = std::make_unique<governor::Budget>(choice_.device.text(),
-                                                   configured > 0 ? std::min(most, configured) : most);
-      memory_ = std::make_unique<governor::LeasedAllocator>(*budget_, choice_.device);
-    }
-    if (choice_.device.kind == DeviceKind::kCuda) {
-      driver_lease_ = std::move(budget_->take(cuda::initialise(choice_.device.index), "driver")).value();
-    }
-  }
+  governor::Budget& budget = memory_->budget();
   if (choice_.device.kind != DeviceKind::kCpu) {
-    if (!is_host_pool_) {
-      own_host_budget_ = std::make_unique<governor::Budget>("host", [g = governor_.get()] { return g->limit_bytes(); });
-      own_host_budget_->set_reserve_bytes(governor_->reserve_bytes());
+    if constexpr (cuda::kBuilt) {
+      driver_lease_ = std::move(budget.take(cuda::initialise(choice_.device.index), "driver")).value();
     }
-    own_host_memory_ = std::make_unique<governor::LeasedAllocator>(is_host_pool_ ? *budget_ : *own_host_budget_,
-                                                                   Device{DeviceKind::kCpu}, look());
+    own_host_memory_ =
+        std::make_unique<governor::LeasedAllocator>(*host_budget_, Device{DeviceKind::kCpu}, look());
   }
-  evictor_ = std::make_unique<governor::Evictor>(*budget_);
-  budget_->set_idle([e = evictor_.get()] { return e->idle(); });
+  evictor_ = std::make_unique<governor::Evictor>(budget);
+  budget.set_idle([e = evictor_.get()] { return e->idle(); });
+}
+
+std::string Host::gpu() const {
+  if constexpr (cuda::kBuilt) {
+    if (choice_.device.kind == DeviceKind::kCuda) return cuda::bus_id(choice_.device.index);
+  }
+  return "";
 }
 
 governor::LeasedAllocator::Look Host::look() const {

@@ -2,12 +2,14 @@
 // watches over the machine's memory, and the models it knows, gathered once.
 #pragma once
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "config/config.h"
 #include "governor/budget/budget.h"
+#include "governor/budget/device_account.h"
 #include "governor/governor.h"
 #include "governor/residency/evictor.h"
 #include "machine/root.h"
@@ -57,6 +59,10 @@ class Host {
   governor::Governor& governor() { return *governor_; }
   /// That pool is the machine's memory.
   bool is_host_pool() const { return is_host_pool_; }
+  /// Of a GPU with memory of its own, that memory() then lies in; else null.
+  governor::DeviceAccount* device_account() { return device_account_ ? &*device_account_ : nullptr; }
+  /// PCI address of the GPU that models run on; "" without one.
+  std::string gpu() const;
   int threads() const { return threads_; }
   EngineOptions engine_options(std::vector<ModelSpec> models);
 
@@ -68,10 +74,10 @@ class Host {
   DeviceChoice choice_;
   bool is_host_pool_ = true;
   std::unique_ptr<governor::Governor> governor_;
-  std::unique_ptr<governor::Budget> budget_;
+  std::optional<governor::Budget> host_budget_;
+  std::optional<governor::DeviceAccount> device_account_;
   std::unique_ptr<governor::Evictor> evictor_;
   std::unique_ptr<governor::LeasedAllocator> memory_;
-  std::unique_ptr<governor::Budget> own_host_budget_;            // beside a GPU with memory of its own
   std::unique_ptr<governor::LeasedAllocator> own_host_memory_;   // beside any GPU
   governor::Lease driver_lease_;  // what the CUDA context and modules took unasked
 };

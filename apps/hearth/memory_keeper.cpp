@@ -5,6 +5,9 @@
 #include <algorithm>
 #include <limits>
 #include <string_view>
+#include <utility>
+
+#include <fmt/format.h>
 
 #include "core/base/log.h"
 #include "core/base/units.h"
@@ -25,7 +28,7 @@ constexpr std::string_view kWorkOfPictures[] = {"latents", "pictures", "previews
 MemoryKeeper::MemoryKeeper(Host& host, Engine& engine, PictureHost* pictures)
     : host_(host), engine_(engine), pictures_(pictures),
       driver_(machine::read_nvidia_driver().kernel_version.value_or("")),
-      neighbours_(machine::Root(), host.choice().caps.is_integrated) {
+      neighbours_(machine::Root(), host.gpu()) {
   host_.evictor().add(engine_);
   engine_.set_evictor(host_.evictor());
   if (pictures_) {
@@ -39,12 +42,19 @@ MemoryKeeper::MemoryKeeper(Host& host, Engine& engine, PictureHost* pictures)
     pictures_->engine().set_evictor(evictor);
   }
   host_.governor().set_promised([this] { return promised(); });
+  if (governor::DeviceAccount* account = host_.device_account()) {
+    account->set_promised([this, pool = account->budget().pool()] {
+      look_at_neighbours();
+      return neighbours_.promised_bytes(pool);
+    });
+  }
   host_.governor().set_relief(this);
 }
 
 MemoryKeeper::~MemoryKeeper() {
   host_.governor().set_relief(nullptr);
   host_.governor().set_promised({});
+  if (host_.device_account()) host_.device_account()->set_promised({});
   host_.evictor().remove(engine_);
   if (pictures_ && !picture_evictor_) host_.evictor().remove(pictures_->engine().resider());
   if (picture_evictor_) pictures_->memory().budget().set_idle({});
@@ -90,15 +100,15 @@ bool MemoryKeeper::abort_largest(const Error& why) {
 }
 
 governor::Report MemoryKeeper::report() {
-  promised();
+  look_at_neighbours();
   governor::Governor& watch = host_.governor();
   governor::Report out;
-  const bool has_own_pool = !host_.is_host_pool();
-  out.pools.push_back(governor::report_on(host_.memory().budget(), has_own_pool ? 0 : watch.pool_bytes(),
-                                          has_own_pool ? 0 : watch.reserve_bytes()));
-  if (has_own_pool) {
-    out.pools.push_back(governor::report_on(host_budget(), watch.pool_bytes(), watch.reserve_bytes()));
+  if (governor::DeviceAccount* account = host_.device_account()) {
+    out.pools.push_back(governor::report_on(account->budget(), account->total_bytes(), account->reserve_bytes()));
+    out.pools.back().gpu = host_.gpu();
   }
+  out.pools.push_back(governor::report_on(host_budget(), watch.pool_bytes(), watch.reserve_bytes()));
+  if (host_.is_host_pool()) out.pools.back().gpu = host_.gpu();
   out.residents = engine_.residents();
   if (pictures_) {
     for (governor::Resident& part : pictures_->engine().resider().residents()) out.residents.push_back(std::move(part));
@@ -114,7 +124,7 @@ governor::Report MemoryKeeper::report() {
   out.process = machine::read_process_memory();
   out.host_leased_bytes = host_budget().leased_bytes();
   for (const governor::Neighbours::Neighbour& neighbour : out.neighbours) {
-    out.host_leased_bytes -= neighbour.promised_bytes;
+    if (neighbour.pool == host_budget().pool()) out.host_leased_bytes -= neighbour.promised_bytes;
   }
   out.driver = driver_;
   return out;
@@ -141,32 +151,49 @@ int64_t MemoryKeeper::free(const std::string& model, bool caches) {
   return std::max<int64_t>(before - leased(), 0);
 }
 
-Result<std::shared_ptr<void>> MemoryKeeper::reserve(int64_t bytes, const std::string& name, int pid) {
-  Result<governor::Lease> held = lease(bytes, "reserved for " + name);
+Result<std::shared_ptr<void>> MemoryKeeper::reserve(int64_t bytes, const server::Borrower& who) {
+  const Result<Pool> pool = pool_named(who.pool);
+  if (!pool) return Unexpected(pool.error());
+  Result<governor::Lease> held = lease(*pool, bytes, "reserved for " + who.name);
   if (!held) return Unexpected(held.error());
-  return neighbours_.add(*std::move(held), name, pid);
+  return neighbours_.add(*std::move(held), pool->budget.pool(), pool->kind, who.name, who.pid);
 }
 
 Result<std::shared_ptr<void>> MemoryKeeper::hold_body(int64_t bytes) {
-  Result<governor::Lease> held = lease(bytes, "requests");
+  Result<governor::Lease> held = lease(host_pool(), bytes, "requests");
   if (!held) return Unexpected(held.error());
   return std::shared_ptr<void>(std::make_shared<governor::Lease>(*std::move(held)));
 }
 
-// In the host's pool; idle models leave for it.
-Result<governor::Lease> MemoryKeeper::lease(int64_t bytes, const std::string& holder) {
-  governor::Budget& budget = host_budget();
+MemoryKeeper::Pool MemoryKeeper::host_pool() {
+  const bool is_shared = host_.choice().caps.is_integrated;
+  return {host_budget(), host_evictor(), is_shared ? governor::PoolKind::kShared : governor::PoolKind::kHost};
+}
+
+Result<MemoryKeeper::Pool> MemoryKeeper::pool_named(const std::string& name) {
+  governor::Budget& models = host_.memory().budget();
+  const bool is_for_models = name.empty() || name == models.pool();
+  if (is_for_models && !host_.is_host_pool()) return Pool{models, &host_.evictor(), governor::PoolKind::kDevice};
+  if (is_for_models || name == host_budget().pool()) return host_pool();
+  const std::string other = host_.is_host_pool() ? "" : " or " + host_budget().pool();
+  return unexpected(Code::kInvalidArgument,
+                    fmt::format("there is no pool '{}' here; expected {}{}", name, models.pool(), other));
+}
+
+// Idle models leave for it.
+Result<governor::Lease> MemoryKeeper::lease(const Pool& pool, int64_t bytes, const std::string& holder) {
+  const bool is_machines = pool.kind != governor::PoolKind::kDevice;
   for (;;) {
-    promised();
-    Result<governor::Lease> lease = budget.take(bytes, holder);
-    Result<void> may = lease ? host_.governor().may_take(bytes) : Result<void>();
+    look_at_neighbours();
+    Result<governor::Lease> lease = pool.budget.take(bytes, holder);
+    const Result<void> may = lease && is_machines ? host_.governor().may_take(bytes) : Result<void>();
     if (lease && may) return lease;
-    governor::Refusal refusal = budget.refusal(bytes, holder);
-    if (lease) refusal.reason = may.error().message();
+    governor::Refusal refusal = pool.budget.refusal(bytes, holder);
+    if (lease) refusal = std::move(refusal).because(may.error());
     lease = governor::Lease();
-    if (host_evictor() && host_evictor()->make_room(bytes, "", holder)) continue;
+    if (pool.evictor && pool.evictor->make_room(bytes, "", holder)) continue;
     const Error error = governor::to_error(refusal);
-    budget.journal().refused(error);
+    pool.budget.journal().refused(error);
     return Unexpected(error);
   }
 }
@@ -209,17 +236,19 @@ int64_t MemoryKeeper::leaving_for_pictures() {
   return bytes + pictures_->engine().held_bytes() + std::max<int64_t>(working, 0);
 }
 
-// Looks at the neighbours at most once in half a second: growth asks for every piece it takes.
-int64_t MemoryKeeper::promised() {
+// At most once in half a second: growth asks for every piece it takes.
+void MemoryKeeper::look_at_neighbours() {
   const auto now = std::chrono::steady_clock::now();
-  {
-    std::lock_guard lock(look_mutex_);
-    if (now - looked_at_ > std::chrono::milliseconds(500)) {
-      looked_at_ = now;
-      neighbours_.look();
-    }
-  }
-  return neighbours_.promised_bytes() + host_budget().untouched_bytes();
+  std::lock_guard lock(look_mutex_);
+  if (now - looked_at_ <= std::chrono::milliseconds(500)) return;
+  looked_at_ = now;
+  neighbours_.look();
+}
+
+// Of the machine's memory, what is leased and not taken yet.
+int64_t MemoryKeeper::promised() {
+  look_at_neighbours();
+  return neighbours_.promised_bytes(host_budget().pool()) + host_budget().untouched_bytes();
 }
 
 }  // namespace hearth::app

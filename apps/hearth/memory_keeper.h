@@ -25,7 +25,7 @@ class MemoryKeeper final : public governor::Relief, public server::MemoryService
   governor::Report report() override;
   Result<void> admit() override { return host_.governor().admit(); }
   int64_t free(const std::string& model, bool caches) override;
-  Result<std::shared_ptr<void>> reserve(int64_t bytes, const std::string& name, int pid) override;
+  Result<std::shared_ptr<void>> reserve(int64_t bytes, const server::Borrower& who) override;
   Result<std::shared_ptr<void>> hold_body(int64_t bytes) override;
 
   /// What the governor would grant now, and what more when the idle leaves. A picture begins when the running one has
@@ -33,11 +33,20 @@ class MemoryKeeper final : public governor::Relief, public server::MemoryService
   planner::Room room(bool for_pictures);
 
  private:
+  // An account, and who gives way in it; null where nothing of ours lies there.
+  struct Pool {
+    governor::Budget& budget;
+    governor::Evictor* evictor;
+    governor::PoolKind kind;
+  };
   governor::Budget& host_budget();
-  Result<governor::Lease> lease(int64_t bytes, const std::string& holder);
+  Pool host_pool();
+  Result<Pool> pool_named(const std::string& name);
+  Result<governor::Lease> lease(const Pool& pool, int64_t bytes, const std::string& holder);
   int64_t leaving_for_words();
   int64_t leaving_for_pictures();
   governor::Evictor* host_evictor();
+  void look_at_neighbours();
   int64_t promised();
 
   Host& host_;

@@ -22,7 +22,7 @@ namespace hearth::app {
 namespace {
 
 struct ReserveOptions {
-  std::string size, name;
+  std::string size, name, pool;
   double wait_s = 0;
   std::optional<int> port;
   std::vector<std::string> command;
@@ -56,13 +56,34 @@ void forward(int signal) {
   if (child > 0) ::kill(static_cast<pid_t>(child), signal);
 }
 
+// What the server says of the pool that it holds our memory in.
+struct Pool {
+  std::string name = "host", gpu;
+  governor::PoolKind kind = governor::PoolKind::kHost;
+};
+
+Pool pool_of_ours(const ServerClient& client) {
+  Pool pool;
+  const Result<Value> report = client.ask("GET", "/memory");
+  if (!report) return pool;
+  for (const Value& one : report->at("neighbours").as_list()) {
+    if (one.at("pid").as_int() == ::getpid()) pool.name = one.at("pool").as_string();
+  }
+  for (const Value& one : report->at("pools").as_list()) {
+    if (one.at("name").as_string() == pool.name && !one.at("gpu").is_null()) pool.gpu = one.at("gpu").as_string();
+  }
+  if (!pool.gpu.empty()) pool.kind = governor::PoolKind::kDevice;
+  if (pool.name == "unified") pool.kind = governor::PoolKind::kShared;
+  return pool;
+}
+
 // What a program takes, told when it goes beyond what was reserved, and again when it grew by a tenth more.
 class Growth {
  public:
-  Growth(std::string name, int64_t reserved, bool has_integrated_gpu)
-      : name_(std::move(name)), reserved_(reserved), use_({}, has_integrated_gpu), told_(reserved) {}
+  Growth(std::string name, int64_t reserved, const Pool& pool)
+      : name_(std::move(name)), reserved_(reserved), kind_(pool.kind), use_({}, pool.gpu), told_(reserved) {}
   void look(int pid) {
-    const int64_t used = use_.tree_bytes(pid);
+    const int64_t used = use_.tree_bytes(pid, kind_);
     peak_ = std::max(peak_, used);
     if (used <= told_) return;
     told_ = used + reserved_ / 10;
@@ -74,16 +95,10 @@ class Growth {
  private:
   const std::string name_;
   const int64_t reserved_;
+  const governor::PoolKind kind_;
   governor::ProcessUse use_;
   int64_t told_, peak_ = 0;
 };
-
-// The server says of what kind its pool is.
-bool has_one_memory(const ServerClient& client) {
-  const Result<Value> report = client.ask("GET", "/memory");
-  const Value* pools = report ? report->find("pools") : nullptr;
-  return pools && pools->size() > 0 && pools->as_list()[0].at("name").as_string() == "unified";
-}
 
 int reserve(const Common& common, const ReserveOptions& options) {
   Flags flags;
@@ -92,16 +107,18 @@ int reserve(const Common& common, const ReserveOptions& options) {
   const int64_t bytes = parse_bytes(options.size).value();
   const std::string name =
       options.name.empty() ? std::filesystem::path(options.command[0]).filename().string() : options.name;
-  ServerStream held = hold(client, Value::object({{"bytes", bytes}, {"name", name}, {"pid", ::getpid()}}),
-                           options.wait_s);
-  std::cerr << fmt::format("hearth reserve: {} held for {}\n", format_bytes(bytes), name);
+  Value wish = Value::object({{"bytes", bytes}, {"name", name}, {"pid", ::getpid()}});
+  if (!options.pool.empty()) wish.set("pool", options.pool);
+  ServerStream held = hold(client, wish, options.wait_s);
+  const Pool pool = pool_of_ours(client);
+  std::cerr << fmt::format("hearth reserve: {} of pool '{}' held for {}\n", format_bytes(bytes), pool.name, name);
 
   std::signal(SIGTERM, forward);
   std::signal(SIGHUP, forward);
   const pid_t pid = start(options.command);
   child = pid;
   std::signal(SIGINT, SIG_IGN);  // the terminal tells the program itself
-  Growth growth(name, bytes, has_one_memory(client));
+  Growth growth(name, bytes, pool);
   bool is_server_there = true;
   int status = 0;
   while (::waitpid(pid, &status, WNOHANG) == 0) {
@@ -123,6 +140,8 @@ Action add_reserve(CLI::App& app, Common& common) {
   auto options = std::make_shared<ReserveOptions>();
   app.add_option("size", options->size, "How much, such as 70G")->required();
   app.add_option("command", options->command, "-- the program and its arguments")->required();
+  app.add_option("--pool", options->pool, "Whose memory: unified, host or a GPU's, as `hearth top` names it (default: "
+                                          "where models are)");
   app.add_option("--name", options->name, "What the server calls it (default: the program)");
   app.add_option("--wait", options->wait_s, "Seconds to wait until busy models are idle")->capture_default_str();
   app.add_option("--port", options->port, "Port of the server (default: server.port, 8188)");

@@ -1,6 +1,7 @@
 // Reports, fix script, environment advice, other programs, the machine sheet and recordings, on recorded machines.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -171,6 +172,14 @@ TEST(Programs, AreFoundWithoutRunningPythonAndJudged) {
   EXPECT_EQ(named(programs, "llama.cpp", "b7904").built_for, "121a-real");
   EXPECT_EQ(named(programs, "ComfyUI", "0.7.1").place, "/data/engines/ComfyUI");
   EXPECT_EQ(named(programs, "ComfyUI", "0.8.0").place, "/home/user/ComfyUI");
+}
+
+TEST(Programs, ASecondNameOfAFolderIsNoSecondInstallation) {
+  Recording machine(machine_folder("gb10"));
+  install(machine, "torch", "2.7.0+cu128");
+  machine.put_link("/home/user/work/.venv/lib64", "lib");
+  const std::vector<Program> programs = find_programs(Context(machine.root(), {}));
+  EXPECT_EQ(std::ranges::count_if(programs, [](const Program& one) { return one.version == "2.7.0+cu128"; }), 1);
 }
 
 TEST(Programs, ComfyUiRunsWhereItsPyTorchDoes) {

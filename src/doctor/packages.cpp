@@ -30,6 +30,8 @@ class Places {
   // An installation: <prefix>/lib/python3.12/site-packages.
   void add_prefix(const std::string& prefix) {
     for (const char* lib : {"/lib", "/lib64"}) {
+      const std::optional<std::string> target = root_.link(prefix + lib);
+      if (target == "lib" || target == prefix + "/lib") continue;  // an environment's lib64
       for (const std::string& name : root_.names(prefix + lib)) {
         if (!name.starts_with("python3")) continue;
         add_folder(prefix + lib + "/" + name + "/site-packages");

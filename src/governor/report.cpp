@@ -22,10 +22,12 @@ Value of(const PoolReport& pool) {
     leases.push(Value::object({{"holder", held.holder}, {"bytes", held.bytes}}));
   }
   return Value::object({{"name", pool.name},
+                        {"gpu", pool.gpu.empty() ? Value() : Value(pool.gpu)},
                         {"physical_bytes", pool.physical_bytes},
                         {"budget_bytes", pool.budget_bytes},
                         {"reserve_bytes", pool.reserve_bytes},
                         {"leased_bytes", pool.leased_bytes},
+                        {"others_bytes", pool.others_bytes},
                         {"free_bytes", std::max<int64_t>(pool.budget_bytes - pool.leased_bytes, 0)},
                         {"peak_leased_bytes", pool.peak_bytes},
                         {"leases", std::move(leases)},
@@ -43,9 +45,9 @@ Value of(const Resident& resident) {
 }
 
 Value of(const Neighbours::Neighbour& neighbour) {
-  return Value::object({{"name", neighbour.name}, {"pid", neighbour.pid}, {"reserved_bytes", neighbour.promised_bytes},
-                        {"used_bytes", neighbour.used_bytes}, {"peak_bytes", neighbour.peak_bytes},
-                        {"beyond_reservation", neighbour.was_warned}});
+  return Value::object({{"name", neighbour.name}, {"pool", neighbour.pool}, {"pid", neighbour.pid},
+                        {"reserved_bytes", neighbour.promised_bytes}, {"used_bytes", neighbour.used_bytes},
+                        {"peak_bytes", neighbour.peak_bytes}, {"beyond_reservation", neighbour.was_warned}});
 }
 
 template <class T>
@@ -92,7 +94,9 @@ std::string pool_samples(const std::vector<PoolReport>& pools) {
       {"hearth_memory_pool_budget_bytes", "What may be leased of the pool.", &PoolReport::budget_bytes},
       {"hearth_memory_pool_reserve_bytes", "What is left to others.", &PoolReport::reserve_bytes},
       {"hearth_memory_pool_leased_bytes", "What is leased of the pool now.", &PoolReport::leased_bytes},
-      {"hearth_memory_pool_peak_leased_bytes", "The most that was leased at once.", &PoolReport::peak_bytes}};
+      {"hearth_memory_pool_peak_leased_bytes", "The most that was leased at once.", &PoolReport::peak_bytes},
+      {"hearth_memory_pool_others_bytes", "What is taken of a GPU's own memory without a lease.",
+       &PoolReport::others_bytes}};
   std::string out;
   for (const Series& series : kSeries) {
     out += fmt::format("# HELP {} {}\n# TYPE {} gauge\n", series.name, series.help, series.name);
@@ -108,7 +112,8 @@ std::string pool_samples(const std::vector<PoolReport>& pools) {
 PoolReport report_on(Budget& budget, int64_t physical_bytes, int64_t reserve_bytes) {
   return {.name = budget.pool(), .physical_bytes = physical_bytes, .budget_bytes = budget.limit_bytes(),
           .reserve_bytes = reserve_bytes, .leased_bytes = budget.leased_bytes(), .peak_bytes = budget.peak_bytes(),
-          .holders = budget.holdings(), .counts = budget.journal().counts(), .events = budget.journal().entries()};
+          .others_bytes = budget.others_bytes(), .holders = budget.holdings(), .counts = budget.journal().counts(),
+          .events = budget.journal().entries()};
 }
 
 Value to_value(const Report& r) {

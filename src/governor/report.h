@@ -14,8 +14,10 @@ namespace hearth::governor {
 
 struct PoolReport {
   std::string name;              // host, unified, cuda:0
+  std::string gpu;               // PCI address of the GPU whose memory it is or shares; "" without one
   int64_t physical_bytes = 0;    // 0: unknown
   int64_t budget_bytes = 0, reserve_bytes = 0, leased_bytes = 0, peak_bytes = 0;
+  int64_t others_bytes = 0;      // taken without a lease, where that is known: on a GPU with memory of its own
   std::vector<Holding> holders;  // largest first
   Journal::Counts counts;
   std::vector<Journal::Entry> events;

@@ -72,14 +72,21 @@ void reserve(MemoryService& memory, const http::HttpRequest& request, const Writ
   const Value* bytes = body->find("bytes");
   const Value* name = body->find("name");
   const Value* pid = body->find("pid");
+  const Value* pool = body->find("pool");
   if (!bytes || !bytes->is_integer() || bytes->as_int() <= 0) {
     return refuse(writer, Error(Code::kInvalidArgument, "'bytes' must be a whole number above 0"), "bytes");
   }
-  const std::string who = name && name->is_string() ? name->as_string() : "another program";
-  const int process = pid && pid->is_integer() ? static_cast<int>(pid->as_int()) : 0;
-  Result<std::shared_ptr<void>> promise = memory.reserve(bytes->as_int(), who, process);
-  if (!promise) return refuse(writer, promise.error());
-  log::info("{} reserved {} id={}", who, format_bytes(bytes->as_int()), request.id);
+  if (pool && !pool->is_string()) {
+    return refuse(writer, Error(Code::kInvalidArgument, "'pool' must be the name of a pool of GET /memory"), "pool");
+  }
+  const Borrower who{.name = name && name->is_string() ? name->as_string() : "another program",
+                     .pool = pool ? pool->as_string() : "",
+                     .pid = pid && pid->is_integer() ? static_cast<int>(pid->as_int()) : 0};
+  Result<std::shared_ptr<void>> promise = memory.reserve(bytes->as_int(), who);
+  if (!promise) {
+    return refuse(writer, promise.error(), promise.error().code() == Code::kInvalidArgument ? "pool" : "");
+  }
+  log::info("{} reserved {} id={}", who.name, format_bytes(bytes->as_int()), request.id);
 
   auto held = std::make_shared<Held>(Held{*std::move(promise), writer});
   http::HttpResponse head;

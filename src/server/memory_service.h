@@ -9,6 +9,13 @@
 
 namespace hearth::server {
 
+/// A program that memory is reserved for, and where.
+struct Borrower {
+  std::string name;
+  std::string pool;  // "": where models are
+  int pid = 0;       // 0: unknown
+};
+
 class MemoryService {
  public:
   virtual ~MemoryService() = default;
@@ -17,9 +24,9 @@ class MemoryService {
   virtual Result<void> admit() = 0;
   /// Unloads idle models, or only the one called `model`; caches too if `caches`. The bytes that came back.
   virtual int64_t free(const std::string& model, bool caches) = 0;
-  /// Memory for another program, for which idle models leave; it is held until the handle goes. kNoMemory says what
-  /// stands in the way.
-  virtual Result<std::shared_ptr<void>> reserve(int64_t bytes, const std::string& name, int pid) = 0;
+  /// Memory of a pool for another program, for which idle models leave; it is held until the handle goes. kNoMemory
+  /// says what stands in the way, kInvalidArgument that there is no such pool.
+  virtual Result<std::shared_ptr<void>> reserve(int64_t bytes, const Borrower& who) = 0;
   /// Memory for the body of a request, likewise.
   virtual Result<std::shared_ptr<void>> hold_body(int64_t bytes) = 0;
 };

@@ -313,7 +313,7 @@ def test_memory_is_reserved_for_another_program_while_it_runs(tmp_path):
                           stdin=subprocess.PIPE)
         assert until(lambda: memory(server)["neighbours"])
         report = memory(server)
-        assert report["neighbours"][0]["name"] == "trainer"
+        assert report["neighbours"][0]["name"] == "trainer" and report["neighbours"][0]["pool"] == "host"
         assert not server.is_loaded("smollm2"), "the idle model was parked"
         assert any(lease == {"holder": "reserved for trainer", "bytes": 380 * MIB}
                    for lease in report["pools"][0]["leases"])
@@ -332,6 +332,10 @@ def test_memory_is_reserved_for_another_program_while_it_runs(tmp_path):
 
         too_much = command(server, "reserve", "4G", "--", "true")
         assert "400.0 MiB" in too_much.communicate(timeout=20)[1] and too_much.returncode == 1
+        elsewhere = command(server, "reserve", "1M", "--pool", "cuda:7", "--", "true")
+        assert "no pool 'cuda:7'" in elsewhere.communicate(timeout=20)[1] and elsewhere.returncode == 1
+        named = command(server, "reserve", "1M", "--pool", "host", "--", "true")
+        assert "1.0 MiB of pool 'host' held for true" in named.communicate(timeout=20)[1] and named.returncode == 0
 
         killed = command(server, "reserve", "100M", "--", "sleep", "60", start_new_session=True)
         assert until(lambda: memory(server)["neighbours"])

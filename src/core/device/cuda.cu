@@ -134,6 +134,12 @@ Caps caps(int device) {  // needs no context, and must not make one before someb
 
 bool is_integrated(int device) { return attribute(device, cudaDevAttrIntegrated) != 0; }
 
+std::string bus_id(int device) {
+  char text[32] = {};
+  require(cudaDeviceGetPCIBusId(text, sizeof text, device), "cudaDeviceGetPCIBusId", device);
+  return text;
+}
+
 MemoryInfo memory_info(int device) {
   select(device);
   size_t free = 0, total = 0;

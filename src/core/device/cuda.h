@@ -31,6 +31,8 @@ std::string why_none();
 Caps caps(int device);
 /// CPU and GPU share one memory.
 bool is_integrated(int device);
+/// PCI address, such as 0000:01:00.0: the same in every process and tool, which a device's number is not.
+std::string bus_id(int device);
 bool is_lost(int device) noexcept;
 
 struct MemoryInfo {

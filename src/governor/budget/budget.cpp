@@ -58,7 +58,7 @@ Result<Lease> Budget::take(int64_t bytes, std::string_view holder) {
 
 Refusal Budget::refusal(int64_t needed, std::string_view holder) const {
   Refusal refusal{.pool = pool_, .wanted_by = std::string(holder), .needed_bytes = needed,
-                  .budget_bytes = limit_bytes(), .reserve_bytes = reserve_};
+                  .budget_bytes = limit_bytes(), .reserve_bytes = reserve_, .others_bytes = others_bytes()};
   {
     std::lock_guard lock(mutex_);
     refusal.leased_bytes = leased_;
@@ -162,11 +162,11 @@ Result<StorageRef> LeasedAllocator::allocate_untouched(int64_t bytes, std::strin
   std::unique_ptr<GrowingMemory> addresses;
   if (device_.kind == DeviceKind::kCuda && whole > step_bytes_) {
     Result<std::unique_ptr<GrowingMemory>> reserved = reserve_(whole);
-    if (!reserved) return Unexpected(reserved.error());
+    if (!reserved) return Unexpected(refused_by_machine(whole, holder, reserved.error()));
     addresses = *std::move(reserved);
   }
   Result<std::byte*> data = addresses ? addresses->data() : raw_allocate(device_, bytes);
-  if (!data) return Unexpected(data.error());
+  if (!data) return Unexpected(refused_by_machine(whole, holder, data.error()));
   auto* held = new Held(this, *data, bytes);
   StorageRef storage(held);  // from here on it gives everything back
   held->lease = std::move(*lease);
@@ -187,9 +187,7 @@ Result<void> LeasedAllocator::grow(Held& held, int64_t bytes) {
     const int64_t step = std::min(step_bytes_, bytes - begin);
     if (Result<void> may = begin_step(held, step, begin == 0); !may) return may;
     const Result<void> there = held.grown->grow(step);
-    if (there) continue;
-    if (there.error().code() != Code::kNoMemory) return there;
-    return Unexpected(refused_by_machine(step, held.holder, there.error()));
+    if (!there) return Unexpected(refused_by_machine(step, held.holder, there.error()));
   }
   return {};
 }
@@ -208,10 +206,10 @@ Result<void> LeasedAllocator::look(int64_t bytes, std::string_view holder) const
   return Unexpected(refused_by_machine(bytes, holder, may.error()));
 }
 
+// What is wrong beside a want of memory is told as it is.
 Error LeasedAllocator::refused_by_machine(int64_t bytes, std::string_view holder, const Error& why) const {
-  Refusal refusal = budget_.refusal(bytes, holder);
-  refusal.reason = why.message();
-  return to_error(refusal);
+  if (why.code() != Code::kNoMemory) return why;
+  return to_error(budget_.refusal(bytes, holder).because(why));
 }
 
 // A look before each step's first byte.

@@ -68,11 +68,15 @@ class Budget {
   /// Leased, and not yet taken from the machine: it still calls them available, so whoever looks there subtracts them.
   int64_t untouched_bytes() const { return untouched_; }
   int64_t free_bytes() const { return std::max<int64_t>(limit_bytes() - leased_bytes(), 0); }
+  /// Of the pool's memory, what is taken without a lease; 0 where nobody can say.
+  int64_t others_bytes() const { return others_ ? others_() : 0; }
   /// Leases summed by holder, largest first.
   std::vector<Holding> holdings() const;
 
-  /// What refusals say beside the account itself. Set before the first take; `idle` names what could leave.
+  /// What refusals say beside the account itself. Set before the first take; `idle` names what could leave, `others`
+  /// says what the pool's memory is taken for without a lease.
   void set_reserve_bytes(int64_t bytes) { reserve_ = bytes; }
+  void set_others(std::function<int64_t()> others) { others_ = std::move(others); }
   void set_idle(std::function<std::vector<Holding>()> idle) { idle_ = std::move(idle); }
   /// What a refusal of `needed` bytes for `holder` would say now.
   Refusal refusal(int64_t needed, std::string_view holder) const;
@@ -90,6 +94,7 @@ class Budget {
   const std::function<int64_t()> limit_;
   int64_t reserve_ = 0;
   std::function<std::vector<Holding>()> idle_;
+  std::function<int64_t()> others_;
   Journal journal_;
   mutable std::mutex mutex_;
   std::list<Lease::Entry> leases_;

@@ -14,6 +14,7 @@
 #include <thread>
 
 #include "core/base/units.h"
+#include "governor/pressure/floors.h"
 
 namespace hearth::governor {
 namespace {
@@ -160,6 +161,20 @@ TEST(LeasedAllocator, LooksBetweenStepsAndGivesEverythingBackWhenRefused) {
   EXPECT_EQ(refused.error().details()->at("reason").as_string(), "the host has 1.0 GiB left");
   EXPECT_EQ(budget.leased_bytes(), 0);
   EXPECT_LT(machine::read_process_memory().anonymous_bytes - before, 16 * MiB);
+}
+
+TEST(LeasedAllocator, ARefusalOfTheMachineSaysWhatTheMachineWouldGive) {
+  Budget budget("host", GiB);
+  const Reading reading{.room_bytes = 300 * MiB, .free_bytes = 300 * MiB};
+  LeasedAllocator memory(budget, {DeviceKind::kCpu}, [&](int64_t bytes) {
+    return may_grow(bytes, reading, {.soft_bytes = 200 * MiB}, false);
+  });
+  const Result<StorageRef> refused = memory.allocate(128 * MiB, "weights large");
+  ASSERT_FALSE(refused);
+  const Value& numbers = *refused.error().details();
+  EXPECT_EQ(numbers.at("available_bytes").as_int(), 100 * MiB) << "not what the account has left";
+  EXPECT_EQ(numbers.at("machine_bytes").as_int(), 100 * MiB);
+  EXPECT_EQ(numbers.at("budget_bytes").as_int(), GiB);
 }
 
 TEST(LeasedAllocator, UntouchedMemoryIsLeasedAtOnceAndResidentAsItIsFilled) {

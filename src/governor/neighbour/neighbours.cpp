@@ -1,6 +1,7 @@
 #include "governor/neighbour/neighbours.h"
 
 #include <algorithm>
+#include <cctype>
 #include <charconv>
 #include <optional>
 #include <utility>
@@ -33,17 +34,39 @@ void add_tree(int pid, const machine::Root& root, int depth, std::vector<int>& t
   }
 }
 
-// "1234, 5120": a process and the MiB that the driver holds for it.
-std::optional<std::pair<int, int64_t>> process_line(const std::string& line) {
+struct GpuUse {
   int pid = 0;
-  int64_t mib = 0;
-  const char* end = line.data() + line.size();
-  const auto [comma, no_pid] = std::from_chars(line.data(), end, pid);
-  const size_t number = line.find_first_of("0123456789", static_cast<size_t>(comma - line.data()));
-  if (no_pid != std::errc() || number == line.npos) return std::nullopt;
-  const auto [rest, no_mib] = std::from_chars(line.data() + number, end, mib);
-  if (no_mib != std::errc()) return std::nullopt;
-  return std::pair(pid, mib * MiB);
+  int64_t bytes = 0;
+  std::string_view gpu;
+};
+
+template <class Number>
+std::optional<Number> whole_number(std::string_view text) {
+  Number number = 0;
+  const auto [rest, failure] = std::from_chars(text.data(), text.data() + text.size(), number);
+  return failure == std::errc() ? std::optional(number) : std::nullopt;
+}
+
+// "1234, 5120, 00000000:01:00.0": a process, and the MiB that the driver holds for it on a GPU.
+std::optional<GpuUse> process_line(std::string_view line) {
+  std::string_view fields[3];
+  for (std::string_view& field : fields) {
+    const size_t comma = std::min(line.find(','), line.size());
+    field = line.substr(0, comma);
+    line.remove_prefix(std::min(comma + 1, line.size()));
+    line.remove_prefix(std::min(line.find_first_not_of(' '), line.size()));
+  }
+  const auto pid = whole_number<int>(fields[0]);
+  const auto mib = whole_number<int64_t>(fields[1]);
+  if (!pid || !mib) return std::nullopt;
+  return GpuUse{*pid, *mib * MiB, fields[2]};
+}
+
+// The driver's tool writes the domain with eight digits, CUDA with four.
+bool is_same_gpu(std::string_view a, std::string_view b) {
+  auto significant = [](std::string_view bus) { return bus.substr(std::min(bus.find_first_not_of('0'), bus.size())); };
+  return std::ranges::equal(significant(a), significant(b), {}, [](unsigned char c) { return std::tolower(c); },
+                            [](unsigned char c) { return std::tolower(c); });
 }
 
 }  // namespace
@@ -54,14 +77,15 @@ std::vector<int> process_tree(int pid, const machine::Root& root) {
   return tree;
 }
 
-int64_t ProcessUse::tree_bytes(int pid) {
+int64_t ProcessUse::tree_bytes(int pid, PoolKind kind) {
   const std::vector<int> tree = process_tree(pid, root_);
-  if (has_integrated_gpu_ && !tree.empty()) ask_driver();
+  if (kind != PoolKind::kHost && !tree.empty()) ask_driver();
   int64_t bytes = 0;
   for (int process : tree) {
     const auto memory = machine::read_process_memory(process, root_);
-    bytes += memory ? memory->resident_bytes : 0;
-    if (const auto held = gpu_bytes_.find(process); held != gpu_bytes_.end()) bytes += held->second;
+    if (kind != PoolKind::kDevice) bytes += memory ? memory->resident_bytes : 0;
+    const auto held = gpu_bytes_.find(process);
+    if (kind != PoolKind::kHost && held != gpu_bytes_.end()) bytes += held->second;
   }
   return bytes;
 }
@@ -72,19 +96,23 @@ void ProcessUse::ask_driver() {
   const auto now = std::chrono::steady_clock::now();
   if (now < next_ask_) return;
   const std::optional<machine::ToolOutput> said =
-      root_.run({"nvidia-smi", "--query-compute-apps=pid,used_memory", "--format=csv,noheader,nounits"}, kLimit);
+      root_.run({"nvidia-smi", "--query-compute-apps=pid,used_memory,gpu_bus_id", "--format=csv,noheader,nounits"},
+                kLimit);
   next_ask_ = now + (said ? kEvery : kAfterSilence);
   if (!said || said->exit_status != 0) return;
   gpu_bytes_.clear();
   for (const std::string& line : machine::lines_of(said->text)) {
-    if (const auto held = process_line(line)) gpu_bytes_[held->first] += held->second;
+    const auto held = process_line(line);
+    if (held && (gpu_.empty() || is_same_gpu(held->gpu, gpu_))) gpu_bytes_[held->pid] += held->bytes;
   }
 }
 
-std::shared_ptr<void> Neighbours::add(Lease lease, std::string name, int pid) {
+std::shared_ptr<void> Neighbours::add(Lease lease, std::string pool, PoolKind kind, std::string name, int pid) {
   std::lock_guard lock(mutex_);
   Entry& entry = entries_.emplace_back();
   entry.name = std::move(name);
+  entry.pool = std::move(pool);
+  entry.kind = kind;
   entry.promised_bytes = lease.bytes();
   entry.pid = pid;
   entry.lease = std::move(lease);
@@ -101,7 +129,7 @@ std::shared_ptr<void> Neighbours::add(Lease lease, std::string name, int pid) {
 void Neighbours::look() {
   std::lock_guard lock(mutex_);
   for (Entry& entry : entries_) {
-    entry.used_bytes = use_.tree_bytes(entry.pid);
+    entry.used_bytes = use_.tree_bytes(entry.pid, entry.kind);
     entry.peak_bytes = std::max(entry.peak_bytes, entry.used_bytes);
     if (entry.used_bytes <= entry.promised_bytes || std::exchange(entry.was_warned, true)) continue;
     log::warn("{} uses {}, more than the {} it reserved", entry.name, format_bytes(entry.used_bytes),
@@ -109,10 +137,12 @@ void Neighbours::look() {
   }
 }
 
-int64_t Neighbours::promised_bytes() const {
+int64_t Neighbours::promised_bytes(std::string_view pool) const {
   std::lock_guard lock(mutex_);
   int64_t bytes = 0;
-  for (const Entry& entry : entries_) bytes += std::max<int64_t>(entry.promised_bytes - entry.used_bytes, 0);
+  for (const Entry& entry : entries_) {
+    if (entry.pool == pool) bytes += std::max<int64_t>(entry.promised_bytes - entry.used_bytes, 0);
+  }
   return bytes;
 }
 

@@ -9,6 +9,8 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "governor/budget/budget.h"
@@ -19,20 +21,23 @@ namespace hearth::governor {
 /// A process and all that it started, directly or not; empty when it is gone.
 std::vector<int> process_tree(int pid, const machine::Root& root = {});
 
-/// What processes hold of the machine's memory: what is resident, and on a machine whose GPU shares it what the driver
-/// took for them, which counts as nobody's there. The driver's tool is asked every two seconds at most. One thread.
+/// Whose memory a pool is: the machine's, the machine's with a GPU that shares it, or a GPU's own.
+enum class PoolKind { kHost, kShared, kDevice };
+
+/// What processes hold of a pool's memory: what is resident, and what the driver took for them, which on a machine
+/// whose GPU shares its memory counts as nobody's. The driver's tool is asked every two seconds at most. One thread.
 class ProcessUse {
  public:
-  explicit ProcessUse(machine::Root root = {}, bool has_integrated_gpu = false)
-      : root_(std::move(root)), has_integrated_gpu_(has_integrated_gpu) {}
+  /// `gpu` is a PCI bus address, such as 0000:01:00.0; empty: any GPU.
+  explicit ProcessUse(machine::Root root = {}, std::string gpu = {}) : root_(std::move(root)), gpu_(std::move(gpu)) {}
   /// Of the tree below `pid`.
-  int64_t tree_bytes(int pid);
+  int64_t tree_bytes(int pid, PoolKind kind);
 
  private:
   void ask_driver();
 
   const machine::Root root_;
-  const bool has_integrated_gpu_;
+  const std::string gpu_;
   std::map<int, int64_t> gpu_bytes_;  // by process
   std::chrono::steady_clock::time_point next_ask_{};
 };
@@ -40,7 +45,7 @@ class ProcessUse {
 class Neighbours {
  public:
   struct Neighbour {
-    std::string name;
+    std::string name, pool;
     int64_t promised_bytes = 0;
     int pid = 0;                // 0: unknown, its use cannot be seen
     int64_t used_bytes = 0;     // at the last look
@@ -48,18 +53,20 @@ class Neighbours {
     bool was_warned = false;    // it took more than it was promised
   };
 
-  explicit Neighbours(machine::Root root = {}, bool has_integrated_gpu = false)
-      : use_(std::move(root), has_integrated_gpu) {}
-  /// The promise holds until the handle goes; `lease` is given back then. The handle may outlive nothing else here.
-  std::shared_ptr<void> add(Lease lease, std::string name, int pid);
+  /// `gpu` as ProcessUse takes it.
+  explicit Neighbours(machine::Root root = {}, std::string gpu = {}) : use_(std::move(root), std::move(gpu)) {}
+  /// The promise holds until the handle goes; `lease`, of the pool of that name, is given back then. The handle may
+  /// outlive nothing else here.
+  std::shared_ptr<void> add(Lease lease, std::string pool, PoolKind kind, std::string name, int pid);
   /// Reads what each uses now, and logs who went beyond its promise.
   void look();
-  /// Promised and not yet taken, by the last look.
-  int64_t promised_bytes() const;
+  /// Promised of a pool and not yet taken, by the last look.
+  int64_t promised_bytes(std::string_view pool) const;
   std::vector<Neighbour> list() const;
 
  private:
   struct Entry : Neighbour {
+    PoolKind kind = PoolKind::kHost;
     Lease lease;
   };
   mutable std::mutex mutex_;

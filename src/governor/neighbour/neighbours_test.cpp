@@ -24,19 +24,31 @@ TEST(Neighbours, ATreeIsItsProcessesTogether) {
   put_process(machine, 13, 4000, "");
   put_process(machine, 14, 7, "");
   ProcessUse use(machine.root());
-  EXPECT_EQ(use.tree_bytes(10), 4321 * MiB);
-  EXPECT_EQ(use.tree_bytes(99), 0);
+  EXPECT_EQ(use.tree_bytes(10, PoolKind::kHost), 4321 * MiB);
+  EXPECT_EQ(use.tree_bytes(99, PoolKind::kHost), 0);
 }
 
 // What the driver holds is in nobody's resident bytes, and on such a machine it is gone from the host all the same.
-TEST(Neighbours, OnAnIntegratedGpuWhatTheDriverHoldsForThemCountsToo) {
+TEST(Neighbours, WhereTheGpuSharesTheMemoryWhatTheDriverHoldsForThemCountsToo) {
   machine::testing::Recording machine;
   put_process(machine, 10, 1, "11 ");
   put_process(machine, 11, 20, "");
-  machine.answer({"nvidia-smi", "--query-compute-apps=pid,used_memory", "--format=csv,noheader,nounits"},
-                   "11, 5000\n77, 900\n10, [N/A]\n");
-  EXPECT_EQ(ProcessUse(machine.root(), true).tree_bytes(10), 5021 * MiB);
-  EXPECT_EQ(ProcessUse(machine.root(), false).tree_bytes(10), 21 * MiB) << "a discrete card's memory is its own";
+  machine.answer({"nvidia-smi", "--query-compute-apps=pid,used_memory,gpu_bus_id", "--format=csv,noheader,nounits"},
+                 "11, 5000, 0000000F:01:00.0\n77, 900, 0000000F:01:00.0\n10, [N/A], 0000000F:01:00.0\n");
+  ProcessUse use(machine.root());
+  EXPECT_EQ(use.tree_bytes(10, PoolKind::kShared), 5021 * MiB);
+  EXPECT_EQ(use.tree_bytes(10, PoolKind::kHost), 21 * MiB) << "a card's memory is its own";
+}
+
+TEST(Neighbours, OfACardOnlyWhatTheDriverHoldsOnThatCardCounts) {
+  machine::testing::Recording machine;
+  put_process(machine, 10, 1, "11 ");
+  put_process(machine, 11, 20, "");
+  machine.answer({"nvidia-smi", "--query-compute-apps=pid,used_memory,gpu_bus_id", "--format=csv,noheader,nounits"},
+                 "11, 5000, 00000000:0A:00.0\n11, 300, 00000000:C1:00.0\n10, 7, 00000000:0A:00.0\n77, 9, broken\n");
+  EXPECT_EQ(ProcessUse(machine.root(), "0000:0a:00.0").tree_bytes(10, PoolKind::kDevice), 5007 * MiB);
+  EXPECT_EQ(ProcessUse(machine.root(), "0000:c1:00.0").tree_bytes(10, PoolKind::kDevice), 300 * MiB);
+  EXPECT_EQ(ProcessUse(machine.root()).tree_bytes(10, PoolKind::kDevice), 5307 * MiB) << "no address: any card";
 }
 
 TEST(Neighbours, WhatIsPromisedAndNotTakenCountsUntilTheHandleGoes) {
@@ -45,14 +57,16 @@ TEST(Neighbours, WhatIsPromisedAndNotTakenCountsUntilTheHandleGoes) {
   put_process(machine, 10, 30, "");
   Budget budget("host", 1000 * MiB);
   Neighbours neighbours(machine.root());
-  std::shared_ptr<void> held = neighbours.add(*budget.take(100 * MiB, "trainer"), "trainer", 10);
-  EXPECT_EQ(neighbours.promised_bytes(), 100 * MiB);
+  std::shared_ptr<void> held = neighbours.add(*budget.take(100 * MiB, "trainer"), "host", PoolKind::kHost,
+                                              "trainer", 10);
+  EXPECT_EQ(neighbours.promised_bytes("host"), 100 * MiB);
+  EXPECT_EQ(neighbours.promised_bytes("cuda:0"), 0);
   neighbours.look();
-  EXPECT_EQ(neighbours.promised_bytes(), 70 * MiB);
+  EXPECT_EQ(neighbours.promised_bytes("host"), 70 * MiB);
   EXPECT_FALSE(neighbours.list()[0].was_warned);
   put_process(machine, 10, 130, "");
   neighbours.look();
-  EXPECT_EQ(neighbours.promised_bytes(), 0);
+  EXPECT_EQ(neighbours.promised_bytes("host"), 0);
   EXPECT_TRUE(neighbours.list()[0].was_warned);
   EXPECT_EQ(budget.leased_bytes(), 100 * MiB);
   held.reset();

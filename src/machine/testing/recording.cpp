@@ -43,6 +43,8 @@ void Recording::put(const std::string& path, const std::string& text) {
   std::ofstream(file) << text;
 }
 
+void Recording::put_link(const std::string& path, const std::string& target) { fs::create_symlink(target, own(path)); }
+
 void Recording::remove(const std::string& path) { fs::remove_all(own(path)); }
 
 void Recording::forget(const Command& command) { remove("/tools/" + tool_file(command)); }

@@ -15,6 +15,8 @@ class Recording {
   explicit Recording(const std::string& folder);
   /// A file by its absolute path on that machine.
   void put(const std::string& path, const std::string& text);
+  /// A link, to what lies beside it.
+  void put_link(const std::string& path, const std::string& target);
   /// Takes a file, a folder or a tool's answer away.
   void remove(const std::string& path);
   void forget(const Command& command);

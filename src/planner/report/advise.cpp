@@ -183,7 +183,8 @@ std::vector<PictureFile> files_of(const diffuse::PictureNeed& need) {
 int64_t room_of(const Error& refusal) {
   const Value* details = refusal.details().get();
   const Value* free = details ? details->find("available_bytes") : nullptr;
-  if (refusal.code() != Code::kNoMemory || !free || details->find("reason")) return 0;
+  if (refusal.code() != Code::kNoMemory || !free) return 0;
+  if (details->find("reason") && !details->find("machine_bytes")) return 0;  // nobody knows what would fit
   int64_t room = free->as_int();
   for (const Value& idle : details->at("could_leave").as_list()) room += idle.at("bytes").as_int();
   return room;

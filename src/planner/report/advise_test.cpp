@@ -236,6 +236,9 @@ TEST(Advice, CountsWhatCouldLeaveAsRoom) {
   governor::Refusal machine = budget.refusal(GiB, "x");
   machine.reason = "the machine has 100 MiB";
   EXPECT_EQ(room_of(governor::to_error(machine)), 0) << "not the account's numbers";
+  machine.could_leave = {{"model other", GiB}};
+  machine.machine_bytes = 100 * MiB;
+  EXPECT_EQ(room_of(governor::to_error(machine)), GiB + 100 * MiB) << "the machine's";
 }
 
 }  // namespace
