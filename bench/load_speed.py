@@ -206,8 +206,8 @@ def rows_of(options, kind, path):
           f"bs=16M {median['dd']:.2f}: {median['load'] / median['disk']:.3f} of the disk, "
           f"{median['load'] / median['ring']:.3f} of the ring; peak over weights, state and arena {over:.0f} MiB; the "
           f"page cache grew by at most {growth:.0f} MiB and held {held:.0f} MiB of the file")
-    return [{"type": kind, "device": options.device, **row, "gib_per_s": f"{row['gib_per_s']:.4g}", "seconds": f"{row['seconds']:.4g}"}
-            for row in rows]
+    return [{"type": kind, "device": options.device, **row, "gib_per_s": f"{row['gib_per_s']:.4g}",
+             "seconds": f"{row['seconds']:.4g}"} for row in rows]
 
 
 def main(arguments):
