@@ -353,16 +353,18 @@ std::vector<governor::Resident> Engine::residents() const {
   return out;
 }
 
-// A model whose last request ends can leave; one of several gives back its share of the state.
+// A model whose last request ends can leave; one of several gives back its share of the state, of which those that wait
+// have none.
 Engine::Slot* Engine::largest_running(int64_t& bytes) const {
   Slot* largest = nullptr;
   bytes = 0;
   for (const auto& slot : slots_) {
     std::lock_guard lock(slot->mutex);
-    const int64_t running = slot->worker ? slot->worker->load() : 0;
-    if (running == 0) continue;
+    const int64_t load = slot->worker ? slot->worker->load() : 0;
+    if (load == 0) continue;
+    const int64_t running = std::clamp<int64_t>(slot->worker->pages().running, 1, load);
     const int64_t state = slot->model->sizes().state_bytes - slot->worker->away_bytes();
-    const int64_t held = running == 1 ? slot->held_bytes() : state / running;
+    const int64_t held = load == 1 ? slot->held_bytes() : state / running;
     if (held <= bytes) continue;
     bytes = held;
     largest = slot.get();

@@ -204,6 +204,27 @@ TEST_F(EngineTest, TheLargestRequestIsEndedWithTheReasonAndItsModelCanLeave) {
   EXPECT_FALSE(run(ask("llama", "hello"))->error) << "the next one is answered";
 }
 
+TEST_F(EngineTest, ARequestThatWaitsHoldsNoShareOfTheState) {
+  EngineOptions one_at_a_time = options();
+  one_at_a_time.models[0].load.parallel = 1;
+  start(std::move(one_at_a_time));
+  Client first, second, third;
+  int64_t held = 0, state = 0;
+  first.on_event = [&](const GenerateEvent& event) {
+    if (std::holds_alternative<Started>(event)) {
+      engine_->submit(ask("llama", "b"), second.sink());
+      engine_->submit(ask("llama", "c"), third.sink());
+    } else if (held == 0 && !std::holds_alternative<Done>(event)) {
+      held = engine_->largest_request_bytes();
+      for (const governor::Holding& one : budget_->holdings()) state += one.holder == "state llama" ? one.bytes : 0;
+    }
+  };
+  engine_->submit(ask("llama", "a"), first.sink());
+  for (Client* client : {&first, &second, &third}) client->wait();
+  EXPECT_GT(state, 0);
+  EXPECT_EQ(held, state);
+}
+
 TEST_F(EngineTest, ARequestSaysHowLongItsModelStays) {
   start(options());
   GenerateRequest brief = ask("llama", "hello");

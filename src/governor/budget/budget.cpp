@@ -16,7 +16,11 @@ Lease::~Lease() {
   if (budget_) budget_->give_back(entry_);
 }
 
-int64_t Lease::bytes() const { return budget_ ? entry_->bytes : 0; }
+int64_t Lease::bytes() const {
+  if (!budget_) return 0;
+  std::lock_guard lock(budget_->mutex_);
+  return entry_->bytes;
+}
 
 Result<void> Lease::grow(int64_t bytes) {
   check(budget_ && bytes >= 0, "a lease that is held grows");

@@ -241,6 +241,7 @@ TEST(Suggest, NamesTheLargestThatFitsAndIsQuickEnough) {
   EXPECT_EQ(spark->name, "qwen3-32b");
   EXPECT_NE(spark->words(gb10()).find("hearth pull hf:"), std::string::npos);
   EXPECT_EQ(best_for(gb10(), 4 * GiB)->name, "qwen3-0.6b");
+  EXPECT_EQ(best_for(Catalogue::built_in().machine("h200").value())->name, "llama-3.1-70b");
   EXPECT_FALSE(best_for(gb10(), 16 * MiB));
   Machine slow = gb10();
   slow.bandwidth = 30e9;
