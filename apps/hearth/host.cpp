@@ -223,7 +223,6 @@ Host::Host(config::Config config, const std::string& device)
     memory_ = std::make_unique<governor::LeasedAllocator>(*host_budget_, choice_.device, look());
   } else if constexpr (cuda::kBuilt) {
     device_account_.emplace(choice_.device.text(), configured, [index = choice_.device.index] {
-      if (cuda::is_lost(index)) return governor::DeviceAccount::Memory{};  // it has nothing to give
       const cuda::MemoryInfo info = cuda::memory_info(index);
       return governor::DeviceAccount::Memory{info.total_bytes, info.free_bytes};
     });
@@ -232,20 +231,15 @@ Host::Host(config::Config config, const std::string& device)
   governor::Budget& budget = memory_->budget();
   if (choice_.device.kind != DeviceKind::kCpu) {
     if constexpr (cuda::kBuilt) {
-      driver_lease_ = std::move(budget.take(cuda::initialise(choice_.device.index), "driver")).value();
+      const int64_t taken = cuda::initialise(choice_.device.index);
+      driver_lease_ = std::move(budget.take(taken, "driver", /*is_there=*/true)).value();
+      gpu_ = cuda::bus_id(choice_.device.index);
     }
     own_host_memory_ =
         std::make_unique<governor::LeasedAllocator>(*host_budget_, Device{DeviceKind::kCpu}, look());
   }
   evictor_ = std::make_unique<governor::Evictor>(budget);
   budget.set_idle([e = evictor_.get()] { return e->idle(); });
-}
-
-std::string Host::gpu() const {
-  if constexpr (cuda::kBuilt) {
-    if (choice_.device.kind == DeviceKind::kCuda) return cuda::bus_id(choice_.device.index);
-  }
-  return "";
 }
 
 governor::LeasedAllocator::Look Host::look() const {

@@ -62,7 +62,7 @@ class Host {
   /// Of a GPU with memory of its own, that memory() then lies in; else null.
   governor::DeviceAccount* device_account() { return device_account_ ? &*device_account_ : nullptr; }
   /// PCI address of the GPU that models run on; "" without one.
-  std::string gpu() const;
+  const std::string& gpu() const { return gpu_; }
   int threads() const { return threads_; }
   EngineOptions engine_options(std::vector<ModelSpec> models);
 
@@ -73,6 +73,7 @@ class Host {
   int threads_;
   DeviceChoice choice_;
   bool is_host_pool_ = true;
+  std::string gpu_;
   std::unique_ptr<governor::Governor> governor_;
   std::optional<governor::Budget> host_budget_;
   std::optional<governor::DeviceAccount> device_account_;

@@ -45,7 +45,7 @@ MemoryKeeper::MemoryKeeper(Host& host, Engine& engine, PictureHost* pictures)
   if (governor::DeviceAccount* account = host_.device_account()) {
     account->set_promised([this, pool = account->budget().pool()] {
       look_at_neighbours();
-      return neighbours_.promised_bytes(pool);
+      return neighbours_.promise(pool);
     });
   }
   host_.governor().set_relief(this);
@@ -188,20 +188,21 @@ Result<governor::Lease> MemoryKeeper::lease(const Pool& pool, int64_t bytes, con
     Result<governor::Lease> lease = pool.budget.take(bytes, holder);
     const Result<void> may = lease && is_machines ? host_.governor().may_take(bytes) : Result<void>();
     if (lease && may) return lease;
-    governor::Refusal refusal = pool.budget.refusal(bytes, holder);
-    if (lease) refusal = std::move(refusal).because(may.error());
-    lease = governor::Lease();
+    Error refusal = lease ? may.error() : lease.error();
+    if (lease) {
+      lease = governor::Lease();  // what is refused is not held
+      refusal = governor::to_error(pool.budget.refusal(bytes, holder).because(may.error()));
+    }
     if (pool.evictor && pool.evictor->make_room(bytes, "", holder)) continue;
-    const Error error = governor::to_error(refusal);
-    pool.budget.journal().refused(error);
-    return Unexpected(error);
+    pool.budget.journal().refused(refusal);
+    return Unexpected(refusal);
   }
 }
 
 planner::Room MemoryKeeper::room(bool for_pictures) {
   const bool is_host = for_pictures || host_.is_host_pool();
   const governor::Budget& budget = for_pictures ? host_budget() : host_.memory().budget();
-  int64_t free = budget.limit_bytes() - budget.leased_bytes();
+  int64_t free = budget.headroom_bytes();
   const governor::Governor& watch = host_.governor();
   if (const governor::Reading reading = watch.reading(); is_host && reading.is_known) {
     free = std::min(free, reading.room_bytes - promised() - watch.floors().soft_bytes);
@@ -248,7 +249,8 @@ void MemoryKeeper::look_at_neighbours() {
 // Of the machine's memory, what is leased and not taken yet.
 int64_t MemoryKeeper::promised() {
   look_at_neighbours();
-  return neighbours_.promised_bytes(host_budget().pool()) + host_budget().untouched_bytes();
+  const governor::DeviceAccount::Promise others = neighbours_.promise(host_budget().pool());
+  return others.bytes - others.taken_bytes + host_budget().untouched_bytes();
 }
 
 }  // namespace hearth::app

@@ -56,21 +56,24 @@ void forward(int signal) {
   if (child > 0) ::kill(static_cast<pid_t>(child), signal);
 }
 
-// What the server says of the pool that it holds our memory in.
+// What the server says of the pool that it holds our memory in; a server that is older than this program says nothing.
 struct Pool {
-  std::string name = "host", gpu;
+  std::string name, gpu;
   governor::PoolKind kind = governor::PoolKind::kHost;
 };
 
-Pool pool_of_ours(const ServerClient& client) {
+std::string text_of(const Value& object, std::string_view key) {
+  const Value* text = object.find(key);
+  return text && text->is_string() ? text->as_string() : "";
+}
+
+Pool pool_of_ours(const Value& report) {
   Pool pool;
-  const Result<Value> report = client.ask("GET", "/memory");
-  if (!report) return pool;
-  for (const Value& one : report->at("neighbours").as_list()) {
-    if (one.at("pid").as_int() == ::getpid()) pool.name = one.at("pool").as_string();
+  for (const Value& one : report.at("neighbours").as_list()) {
+    if (one.at("pid").as_int() == ::getpid()) pool.name = text_of(one, "pool");
   }
-  for (const Value& one : report->at("pools").as_list()) {
-    if (one.at("name").as_string() == pool.name && !one.at("gpu").is_null()) pool.gpu = one.at("gpu").as_string();
+  for (const Value& one : report.at("pools").as_list()) {
+    if (text_of(one, "name") == pool.name) pool.gpu = text_of(one, "gpu");
   }
   if (!pool.gpu.empty()) pool.kind = governor::PoolKind::kDevice;
   if (pool.name == "unified") pool.kind = governor::PoolKind::kShared;
@@ -110,8 +113,12 @@ int reserve(const Common& common, const ReserveOptions& options) {
   Value wish = Value::object({{"bytes", bytes}, {"name", name}, {"pid", ::getpid()}});
   if (!options.pool.empty()) wish.set("pool", options.pool);
   ServerStream held = hold(client, wish, options.wait_s);
-  const Pool pool = pool_of_ours(client);
-  std::cerr << fmt::format("hearth reserve: {} of pool '{}' held for {}\n", format_bytes(bytes), pool.name, name);
+  const Pool pool = pool_of_ours(client.ask("GET", "/memory").value());
+  if (!options.pool.empty() && pool.name != options.pool) {
+    throw Error(Code::kUnsupported, "the server is older than this program and knows no --pool");
+  }
+  const std::string of_pool = pool.name.empty() ? "" : fmt::format(" of pool '{}'", pool.name);
+  std::cerr << fmt::format("hearth reserve: {}{} held for {}\n", format_bytes(bytes), of_pool, name);
 
   std::signal(SIGTERM, forward);
   std::signal(SIGHUP, forward);

@@ -23,12 +23,13 @@ std::string row(const std::string& name, const std::string& value, std::string_v
 }
 
 std::string pool_text(const Value& pool) {
+  const Value* others = pool.find("others_bytes");
+  const std::string held = others && others->as_int() > 0 ? "; others hold " + format_bytes(others->as_int()) : "";
   std::string out = fmt::format(
       "\npool {}: {} of {} leased, at most {} so far; reserve {}{}; {} evictions, {} refusals\n",
       pool.at("name").as_string(), bytes_at(pool, "leased_bytes"), bytes_at(pool, "budget_bytes"),
-      bytes_at(pool, "peak_leased_bytes"), bytes_at(pool, "reserve_bytes"),
-      pool.at("others_bytes").as_int() > 0 ? "; others hold " + bytes_at(pool, "others_bytes") : "",
-      pool.at("evictions").as_int(), pool.at("refusals").as_int());
+      bytes_at(pool, "peak_leased_bytes"), bytes_at(pool, "reserve_bytes"), held, pool.at("evictions").as_int(),
+      pool.at("refusals").as_int());
   for (const Value& lease : pool.at("leases").as_list()) {
     out += row(lease.at("holder").as_string(), bytes_at(lease, "bytes"));
   }
@@ -53,7 +54,8 @@ std::string neighbours_text(const Value& neighbours) {
   if (neighbours.size() == 0) return "";
   std::string out = "\nreserved for other programs\n";
   for (const Value& one : neighbours.as_list()) {
-    std::string used = fmt::format("in {}, uses {}", one.at("pool").as_string(), bytes_at(one, "used_bytes"));
+    std::string used = "uses " + bytes_at(one, "used_bytes");
+    if (const Value* pool = one.find("pool")) used = "in " + pool->as_string() + ", " + used;
     if (one.at("beyond_reservation").as_bool()) used += ", more than it reserved";
     out += row(one.at("name").as_string(), bytes_at(one, "reserved_bytes"), used);
   }

@@ -333,7 +333,7 @@ def test_memory_is_reserved_for_another_program_while_it_runs(tmp_path):
         too_much = command(server, "reserve", "4G", "--", "true")
         assert "400.0 MiB" in too_much.communicate(timeout=20)[1] and too_much.returncode == 1
         elsewhere = command(server, "reserve", "1M", "--pool", "cuda:7", "--", "true")
-        assert "no pool 'cuda:7'" in elsewhere.communicate(timeout=20)[1] and elsewhere.returncode == 1
+        assert "no pool 'cuda:7'" in elsewhere.communicate(timeout=20)[1] and elsewhere.returncode == 2
         named = command(server, "reserve", "1M", "--pool", "host", "--", "true")
         assert "1.0 MiB of pool 'host' held for true" in named.communicate(timeout=20)[1] and named.returncode == 0
 

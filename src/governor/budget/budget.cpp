@@ -24,12 +24,7 @@ int64_t Lease::bytes() const {
 
 Result<void> Lease::grow(int64_t bytes) {
   check(budget_ && bytes >= 0, "a lease that is held grows");
-  const int64_t limit = budget_->limit_bytes();
-  {
-    std::lock_guard lock(budget_->mutex_);
-    if (budget_->add(*entry_, bytes, limit)) return {};
-  }
-  return Unexpected(to_error(budget_->refusal(bytes, entry_->holder)));
+  return budget_->add(*entry_, bytes, /*is_there=*/false);
 }
 
 void Lease::shrink(int64_t bytes) {
@@ -40,33 +35,62 @@ void Lease::shrink(int64_t bytes) {
   budget_->leased_ -= bytes;
 }
 
-// mutex_ held.
-bool Budget::add(Lease::Entry& entry, int64_t bytes, int64_t limit) {
-  if (bytes > limit - leased_) return false;
-  entry.bytes += bytes;
-  leased_ += bytes;
-  peak_ = std::max(peak_, leased_);
-  return true;
-}
-
-Result<Lease> Budget::take(int64_t bytes, std::string_view holder) {
-  check(bytes >= 0, "a lease has a size");
+Result<void> Budget::add(Lease::Entry& entry, int64_t bytes, bool is_there) {
   const int64_t limit = limit_bytes();
+  const std::optional<Room> room = room_ && !is_there ? std::optional(room_()) : std::nullopt;
   {
     std::lock_guard lock(mutex_);
-    Lease::Entry entry{std::string(holder), 0};
-    if (add(entry, bytes, limit)) return Lease(this, leases_.insert(leases_.end(), std::move(entry)));
+    if (bytes <= limit - leased_ && (!room || bytes <= room->bytes)) {
+      entry.bytes += bytes;
+      leased_ += bytes;
+      peak_ = std::max(peak_, leased_);
+      return {};
+    }
   }
-  return Unexpected(to_error(refusal(bytes, holder)));
+  return Unexpected(to_error(refusal(bytes, entry.holder, room)));
+}
+
+Result<Lease> Budget::take(int64_t bytes, std::string_view holder, bool is_there) {
+  check(bytes >= 0, "a lease has a size");
+  Lease lease;
+  {
+    std::lock_guard lock(mutex_);
+    lease = Lease(this, leases_.insert(leases_.end(), {std::string(holder), 0}));
+  }
+  if (Result<void> added = add(*lease.entry_, bytes, is_there); !added) return Unexpected(added.error());
+  return lease;
+}
+
+int64_t Budget::headroom_bytes() const {
+  const int64_t left = limit_bytes() - leased_bytes();
+  return room_ ? std::min(left, room_().bytes) : left;
+}
+
+int64_t Budget::others_bytes() const try {
+  return room_ ? room_().others_bytes : 0;
+} catch (const Error&) {  // a device that does not answer: whoever needs its memory is told
+  return 0;
 }
 
 Refusal Budget::refusal(int64_t needed, std::string_view holder) const {
+  return refusal(needed, holder, room_ ? std::optional(room_()) : std::nullopt);
+}
+
+Refusal Budget::refusal(int64_t needed, std::string_view holder, const std::optional<Room>& room) const {
   Refusal refusal{.pool = pool_, .wanted_by = std::string(holder), .needed_bytes = needed,
-                  .budget_bytes = limit_bytes(), .reserve_bytes = reserve_, .others_bytes = others_bytes()};
+                  .budget_bytes = limit_bytes(), .reserve_bytes = reserve_};
   {
     std::lock_guard lock(mutex_);
     refusal.leased_bytes = leased_;
     refusal.holders = holdings_locked();
+  }
+  if (room) {
+    refusal.others_bytes = room->others_bytes;
+    if (room->bytes < refusal.available_bytes()) {
+      refusal.machine_bytes = std::max<int64_t>(room->bytes, 0);
+      refusal.reason = fmt::format("it has {} to give, other programs hold {}", format_bytes(*refusal.machine_bytes),
+                                   format_bytes(room->others_bytes));
+    }
   }
   if (idle_) refusal.could_leave = idle_();  // without the lock: who is asked may hold others and wait for this one
   return refusal;
@@ -90,6 +114,7 @@ std::vector<Holding> Budget::holdings() const {
 std::vector<Holding> Budget::holdings_locked() const {
   std::vector<Holding> sums;
   for (const Lease::Entry& lease : leases_) {
+    if (lease.bytes == 0) continue;  // not given yet
     auto same = std::find_if(sums.begin(), sums.end(), [&](const Holding& sum) { return sum.holder == lease.holder; });
     if (same == sums.end()) {
       sums.push_back({lease.holder, lease.bytes});
@@ -162,14 +187,17 @@ Result<StorageRef> LeasedAllocator::allocate_untouched(int64_t bytes, std::strin
   Result<Lease> lease = budget_.take(whole, holder);
   if (!lease) return Unexpected(lease.error());
   // What cannot end well is not begun.
-  if (Result<void> may = look(whole, holder); !may) return Unexpected(may.error());
+  if (Result<void> may = look_ && whole > 0 ? look_(whole) : Result<void>(); !may) {
+    lease = Lease();
+    return Unexpected(refused_by_machine(whole, holder, may.error()));
+  }
   std::unique_ptr<GrowingMemory> addresses;
   if (device_.kind == DeviceKind::kCuda && whole > step_bytes_) {
     Result<std::unique_ptr<GrowingMemory>> reserved = reserve_(whole);
     if (!reserved) return Unexpected(refused_by_machine(whole, holder, reserved.error()));
     addresses = *std::move(reserved);
   }
-  Result<std::byte*> data = addresses ? addresses->data() : raw_allocate(device_, bytes);
+  Result<std::byte*> data = addresses ? addresses->data() : in_one_piece(bytes, whole);
   if (!data) return Unexpected(refused_by_machine(whole, holder, data.error()));
   auto* held = new Held(this, *data, bytes);
   StorageRef storage(held);  // from here on it gives everything back
@@ -183,6 +211,21 @@ Result<StorageRef> LeasedAllocator::allocate_untouched(int64_t bytes, std::strin
   if (!held->grown) return storage;
   if (Result<void> there = grow(*held, whole); !there) return Unexpected(there.error());
   return storage;
+}
+
+// A device's memory is not there before its driver answers; the host's pages come later.
+Result<std::byte*> LeasedAllocator::in_one_piece(int64_t bytes, int64_t whole) {
+  if (device_.kind == DeviceKind::kCpu) return raw_allocate(device_, bytes);
+  budget_.untouched_ += whole;
+  Result<std::byte*> data = nullptr;
+  try {
+    data = raw_allocate(device_, bytes);
+  } catch (...) {
+    budget_.untouched_ -= whole;
+    throw;
+  }
+  budget_.untouched_ -= whole;
+  return data;
 }
 
 Result<void> LeasedAllocator::grow(Held& held, int64_t bytes) {
@@ -287,7 +330,7 @@ Result<void> LeasedAllocator::populate_parts(Held& held, std::span<const ByteRan
 }
 
 Result<StorageRef> LeasedAllocator::book(int64_t bytes, std::string_view holder) {
-  Result<Lease> lease = budget_.take(bytes, holder);
+  Result<Lease> lease = budget_.take(bytes, holder, /*is_there=*/device_.kind == DeviceKind::kCuda);
   if (!lease) return Unexpected(lease.error());
   auto* held = new Held(this, nullptr, bytes);
   held->lease = std::move(*lease);

@@ -10,6 +10,7 @@
 #include <list>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -57,8 +58,15 @@ class Budget {
   /// `limit` is asked at each take: a machine's limit may change while the program runs. Any thread.
   Budget(std::string pool, std::function<int64_t()> limit) : pool_(std::move(pool)), limit_(std::move(limit)) {}
 
-  /// kNoMemory, with numbers and the largest holders, when `bytes` do not fit.
-  Result<Lease> take(int64_t bytes, std::string_view holder);
+  /// What lies behind a pool that others take from too: what it can give beside what is leased, less than nothing where
+  /// it is overdrawn, and what is taken of it without a lease.
+  struct Room {
+    int64_t bytes = 0, others_bytes = 0;
+  };
+
+  /// kNoMemory, with numbers and the largest holders, when `bytes` do not fit. `is_there`: they are taken already, and
+  /// only the account is asked.
+  Result<Lease> take(int64_t bytes, std::string_view holder, bool is_there = false);
 
   const std::string& pool() const { return pool_; }
   int64_t limit_bytes() const { return limit_ ? limit_() : fixed_limit_; }
@@ -67,16 +75,18 @@ class Budget {
   int64_t peak_bytes() const;
   /// Leased, and not yet taken from the machine: it still calls them available, so whoever looks there subtracts them.
   int64_t untouched_bytes() const { return untouched_; }
-  int64_t free_bytes() const { return std::max<int64_t>(limit_bytes() - leased_bytes(), 0); }
+  /// What a lease could have now; less than nothing where the pool is overdrawn. Throws as the pool's room does.
+  int64_t headroom_bytes() const;
+  int64_t free_bytes() const { return std::max<int64_t>(headroom_bytes(), 0); }
   /// Of the pool's memory, what is taken without a lease; 0 where nobody can say.
-  int64_t others_bytes() const { return others_ ? others_() : 0; }
+  int64_t others_bytes() const;
   /// Leases summed by holder, largest first.
   std::vector<Holding> holdings() const;
 
-  /// What refusals say beside the account itself. Set before the first take; `idle` names what could leave, `others`
-  /// says what the pool's memory is taken for without a lease.
+  /// What refusals say beside the account itself. Set before the first take; `idle` names what could leave.
   void set_reserve_bytes(int64_t bytes) { reserve_ = bytes; }
-  void set_others(std::function<int64_t()> others) { others_ = std::move(others); }
+  /// Asked at each take, of what is not there yet. Set before the first one.
+  void set_room(std::function<Room()> room) { room_ = std::move(room); }
   void set_idle(std::function<std::vector<Holding>()> idle) { idle_ = std::move(idle); }
   /// What a refusal of `needed` bytes for `holder` would say now.
   Refusal refusal(int64_t needed, std::string_view holder) const;
@@ -85,7 +95,8 @@ class Budget {
  private:
   friend class Lease;
   friend class LeasedAllocator;
-  bool add(Lease::Entry& entry, int64_t bytes, int64_t limit);
+  Result<void> add(Lease::Entry& entry, int64_t bytes, bool is_there);
+  Refusal refusal(int64_t needed, std::string_view holder, const std::optional<Room>& room) const;
   void give_back(std::list<Lease::Entry>::iterator entry);
   std::vector<Holding> holdings_locked() const;  // mutex_ held
 
@@ -94,7 +105,7 @@ class Budget {
   const std::function<int64_t()> limit_;
   int64_t reserve_ = 0;
   std::function<std::vector<Holding>()> idle_;
-  std::function<int64_t()> others_;
+  std::function<Room()> room_;
   Journal journal_;
   mutable std::mutex mutex_;
   std::list<Lease::Entry> leases_;
@@ -152,6 +163,7 @@ class LeasedAllocator final : public Allocator, private StorageOwner {
   struct Held;
   void release(Storage* storage) noexcept override;
   void take_pages(Storage& storage, int64_t offset, int64_t bytes) override;
+  Result<std::byte*> in_one_piece(int64_t bytes, int64_t whole);
   Result<void> grow(Held& held, int64_t bytes);
   Result<void> begin_step(Held& held, int64_t bytes, bool is_first);
   Result<void> populate_parts(Held& held, std::span<const ByteRange> parts, int64_t& left);

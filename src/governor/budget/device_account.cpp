@@ -4,37 +4,48 @@
 #include <utility>
 
 namespace hearth::governor {
+namespace {
+
+int64_t within(int64_t configured, int64_t most) { return configured > 0 ? std::min(configured, most) : most; }
+
+}  // namespace
 
 DeviceAccount::DeviceAccount(std::string pool, int64_t configured_bytes, std::function<Memory()> read)
-    : configured_(configured_bytes), read_(std::move(read)),
-      budget_(std::move(pool), [this] { return limit_bytes(); }) {
+    : read_(std::move(read)), total_(read_().total_bytes),
+      budget_(std::move(pool), within(configured_bytes, total_ - total_ / kReserveShare)) {
   budget_.set_reserve_bytes(reserve_bytes());
-  budget_.set_others([this] { return others_bytes(); });
+  budget_.set_room([this] { return room(); });
 }
 
-void DeviceAccount::set_promised(std::function<int64_t()> promised) {
+void DeviceAccount::set_promised(std::function<Promise()> promised) {
   std::lock_guard lock(promised_mutex_);
   promised_ = std::move(promised);
 }
 
-int64_t DeviceAccount::reserve_of(const Memory& memory) {
-  constexpr int64_t kShare = 50;
-  return memory.total_bytes / kShare;
+DeviceAccount::Promise DeviceAccount::promise() const {
+  std::lock_guard lock(promised_mutex_);
+  return promised_ ? promised_() : Promise();
 }
 
-int64_t DeviceAccount::limit_bytes() const {
-  const Memory now = read_();
-  const int64_t most = std::max<int64_t>(now.total_bytes - reserve_of(now) - others_of(now), 0);
-  return configured_ > 0 ? std::min(configured_, most) : most;
-}
-
-int64_t DeviceAccount::others_of(const Memory& memory) const {
-  int64_t promised = 0;
-  {
-    std::lock_guard lock(promised_mutex_);
-    if (promised_) promised = promised_();
+// What grows beside a promise counts as taken of it: who holds how much on a GPU is told late, or not at all.
+Budget::Room DeviceAccount::room() const {
+  const Promise promised = promise();
+  Memory now;
+  int64_t leased = 0, pending = 0;
+  constexpr int kTries = 3;
+  for (int i = 0; i < kTries; ++i) {  // of one moment, if others let us
+    leased = budget_.leased_bytes();
+    pending = budget_.untouched_bytes();
+    now = read_();
+    if (budget_.leased_bytes() == leased && budget_.untouched_bytes() == pending) break;
   }
-  return std::max<int64_t>(memory.total_bytes - memory.free_bytes - (budget_.leased_bytes() - promised), 0);
+  const int64_t ours = leased - promised.bytes - pending;
+  const int64_t others = std::max<int64_t>(now.total_bytes - now.free_bytes - ours, 0);
+  std::lock_guard lock(mutex_);
+  if (promised.bytes == 0) others_before_ = others;
+  const int64_t taken = std::clamp(std::max(promised.taken_bytes, others - others_before_), int64_t{0}, promised.bytes);
+  return {.bytes = now.free_bytes - reserve_bytes() - pending - (promised.bytes - taken),
+          .others_bytes = std::max<int64_t>(others - taken, 0)};
 }
 
 }  // namespace hearth::governor

@@ -15,29 +15,32 @@ class DeviceAccount {
   struct Memory {
     int64_t total_bytes = 0, free_bytes = 0;
   };
+  /// What is leased for other programs, and what of it they are known to have taken.
+  struct Promise {
+    int64_t bytes = 0, taken_bytes = 0;
+  };
 
-  /// `read` asks the driver, from any thread. `configured_bytes` 0: as much as there is. A fiftieth of the memory is
-  /// left alone: what a driver takes unasked.
+  /// `read` asks the driver, from any thread, and throws Error{kDevice} where it fails, as every lease then does.
+  /// `configured_bytes` 0: as much as there is. A fiftieth of the memory is left alone: what a driver takes unasked.
   DeviceAccount(std::string pool, int64_t configured_bytes, std::function<Memory()> read);
 
   Budget& budget() { return budget_; }
-  int64_t total_bytes() const { return read_().total_bytes; }
-  int64_t reserve_bytes() const { return reserve_of(read_()); }
-  /// What no lease stands for: other programs, and what the driver took for us unasked.
-  int64_t others_bytes() const { return others_of(read_()); }
-  /// Bytes leased for other programs that they have not taken yet. Returns when no call to the former one is running
-  /// any more.
-  void set_promised(std::function<int64_t()> promised);
+  int64_t total_bytes() const { return total_; }
+  int64_t reserve_bytes() const { return total_ / kReserveShare; }
+  /// Returns when no call to the former one is running any more.
+  void set_promised(std::function<Promise()> promised);
 
  private:
-  static int64_t reserve_of(const Memory& memory);
-  int64_t limit_bytes() const;
-  int64_t others_of(const Memory& memory) const;
+  static constexpr int64_t kReserveShare = 50;
+  Budget::Room room() const;
+  Promise promise() const;
 
-  const int64_t configured_;
   const std::function<Memory()> read_;
+  const int64_t total_;
   mutable std::mutex promised_mutex_;  // held while it is asked
-  std::function<int64_t()> promised_;
+  std::function<Promise()> promised_;
+  mutable std::mutex mutex_;
+  mutable int64_t others_before_ = 0;  // when nothing was promised
   Budget budget_;
 };
 

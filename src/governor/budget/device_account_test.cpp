@@ -16,63 +16,96 @@ class Device : public ::testing::Test {
     memory_.free_bytes -= bytes;
     return lease;
   }
+  int64_t room() { return account_.budget().headroom_bytes(); }
+
   DeviceAccount::Memory memory_{.total_bytes = 100 * GiB, .free_bytes = 100 * GiB};
-  DeviceAccount account_{"cuda:0", 0, [this] { return memory_; }};
+  bool is_lost_ = false;
+  DeviceAccount account_{"cuda:0", 0, [this] {
+                           if (is_lost_) throw Error(Code::kDevice, "cudaMemGetInfo on cuda:0: an error");
+                           return memory_;
+                         }};
 };
 
 TEST_F(Device, WhatOthersHoldIsNotOurs) {
-  EXPECT_EQ(account_.budget().limit_bytes(), 98 * GiB);
+  EXPECT_EQ(room(), 98 * GiB);
   const Lease driver = hold(GiB, "driver"), model = hold(30 * GiB, "weights large");
-  EXPECT_EQ(account_.budget().limit_bytes(), 98 * GiB) << "what we hold ourselves stays ours";
-  EXPECT_EQ(account_.others_bytes(), 0);
+  EXPECT_EQ(room(), 67 * GiB);
+  EXPECT_EQ(account_.budget().others_bytes(), 0);
   memory_.free_bytes -= 60 * GiB;
-  EXPECT_EQ(account_.others_bytes(), 60 * GiB);
-  EXPECT_EQ(account_.budget().free_bytes(), 7 * GiB);
+  EXPECT_EQ(account_.budget().others_bytes(), 60 * GiB);
+  EXPECT_EQ(room(), 7 * GiB);
 
   const Result<Lease> refused = account_.budget().take(8 * GiB, "weights more");
   ASSERT_FALSE(refused);
   const std::string& words = refused.error().message();
-  EXPECT_NE(words.find("7.00 GiB of 38.00 GiB free"), words.npos) << words;
-  EXPECT_NE(words.find("other programs hold 60.00 GiB"), words.npos) << words;
+  EXPECT_NE(words.find("7.00 GiB to give, other programs hold 60.00 GiB"), words.npos) << words;
   EXPECT_NE(words.find("Close other programs"), words.npos) << words;
-  EXPECT_EQ(refused.error().details()->at("available_bytes").as_int(), 7 * GiB);
-  EXPECT_EQ(refused.error().details()->at("others_bytes").as_int(), 60 * GiB);
-  EXPECT_EQ(refused.error().details()->at("reserve_bytes").as_int(), 2 * GiB);
+  const Value& numbers = *refused.error().details();
+  EXPECT_EQ(numbers.at("available_bytes").as_int(), 7 * GiB);
+  EXPECT_EQ(numbers.at("others_bytes").as_int(), 60 * GiB);
+  EXPECT_EQ(numbers.at("reserve_bytes").as_int(), 2 * GiB);
+  EXPECT_EQ(numbers.at("budget_bytes").as_int(), 98 * GiB);
+  EXPECT_EQ(numbers.at("holders").size(), 2u) << "who was refused holds nothing";
 
   memory_.free_bytes += 60 * GiB;
   EXPECT_TRUE(account_.budget().take(8 * GiB, "weights more")) << "they ended";
 }
 
 TEST_F(Device, AModelTooLargeForTheCardIsNotBlamedOnOthers) {
-  memory_.free_bytes -= GiB;
-  const Result<Lease> refused = account_.budget().take(120 * GiB, "weights huge");
-  ASSERT_FALSE(refused);
-  EXPECT_EQ(refused.error().message().find("Close other programs"), std::string::npos) << refused.error().message();
-}
-
-TEST_F(Device, WhatIsPromisedAndNotTakenIsNobodyElses) {
-  int64_t used = 0;
-  const Lease promised = *account_.budget().take(40 * GiB, "reserved for trainer");
-  account_.set_promised([&] { return std::max<int64_t>(40 * GiB - used, 0); });
-  EXPECT_EQ(account_.others_bytes(), 0);
-  EXPECT_EQ(account_.budget().free_bytes(), 58 * GiB);
-  used = 25 * GiB;
-  memory_.free_bytes -= used;
-  EXPECT_EQ(account_.others_bytes(), 0);
-  EXPECT_EQ(account_.budget().free_bytes(), 58 * GiB) << "what it takes was promised to it";
-  used = 45 * GiB;
-  memory_.free_bytes -= 20 * GiB;
-  EXPECT_EQ(account_.others_bytes(), 5 * GiB) << "more than it reserved";
-  EXPECT_EQ(account_.budget().free_bytes(), 53 * GiB);
-}
-
-TEST_F(Device, AConfiguredBudgetIsAnUpperBound) {
+  memory_.free_bytes -= GiB / 2;
   DeviceAccount small("cuda:0", 20 * GiB, [this] { return memory_; });
-  EXPECT_EQ(small.budget().limit_bytes(), 20 * GiB);
-  memory_.free_bytes = 10 * GiB;
-  EXPECT_EQ(small.budget().limit_bytes(), 8 * GiB);
-  memory_ = {};
-  EXPECT_EQ(small.budget().limit_bytes(), 0) << "a lost device has nothing to give";
+  const Result<Lease> refused = small.budget().take(21 * GiB, "weights huge");
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().message().find("raise memory.budget"), std::string::npos) << refused.error().message();
+}
+
+// A driver takes memory first and is asked afterwards how much: there need not be room for it twice.
+TEST_F(Device, WhatIsThereAlreadyNeedsNoRoom) {
+  memory_.free_bytes = 2 * GiB;
+  EXPECT_FALSE(account_.budget().take(GiB, "weights"));
+  EXPECT_TRUE(account_.budget().take(GiB, "driver", /*is_there=*/true));
+}
+
+TEST_F(Device, WhatIsPromisedIsKeptUntilItIsTaken) {
+  const Lease promised = *account_.budget().take(40 * GiB, "reserved for trainer");
+  int64_t seen = 0;
+  account_.set_promised([&] { return DeviceAccount::Promise{40 * GiB, seen}; });
+  EXPECT_EQ(room(), 58 * GiB);
+  memory_.free_bytes -= 25 * GiB;
+  EXPECT_EQ(room(), 58 * GiB) << "nobody has said yet who took it";
+  EXPECT_EQ(account_.budget().others_bytes(), 0);
+  seen = 25 * GiB;
+  EXPECT_EQ(room(), 58 * GiB);
+  memory_.free_bytes -= 20 * GiB;
+  seen = 40 * GiB;
+  EXPECT_EQ(room(), 53 * GiB) << "5 GiB more than it reserved";
+  EXPECT_EQ(account_.budget().others_bytes(), 5 * GiB);
+  memory_.free_bytes += 45 * GiB;
+  seen = 0;
+  EXPECT_EQ(room(), 58 * GiB) << "it may take them again";
+  account_.set_promised({});
+}
+
+TEST_F(Device, WhatOthersHeldBeforeAPromiseIsNotTakenOfIt) {
+  memory_.free_bytes -= 30 * GiB;
+  const Lease promised = *account_.budget().take(40 * GiB, "reserved for trainer");
+  account_.set_promised([] { return DeviceAccount::Promise{40 * GiB, 0}; });
+  EXPECT_EQ(room(), 28 * GiB);
+  EXPECT_EQ(account_.budget().others_bytes(), 30 * GiB);
+  account_.set_promised({});
+}
+
+TEST_F(Device, ALostDeviceIsNoWantOfMemory) {
+  is_lost_ = true;
+  try {
+    (void)account_.budget().take(GiB, "weights");
+    FAIL() << "a device that does not answer gives nothing";
+  } catch (const Error& e) {
+    EXPECT_EQ(e.code(), Code::kDevice);
+  }
+  EXPECT_EQ(account_.budget().others_bytes(), 0) << "whoever only looks goes on";
+  EXPECT_EQ(account_.budget().leased_bytes(), 0);
+  EXPECT_TRUE(account_.budget().holdings().empty());
 }
 
 }  // namespace

@@ -31,23 +31,18 @@ std::string words_of(const std::vector<Holding>& holdings, size_t most) {
 Refusal Refusal::because(const Error& why) && {
   reason = why.message();
   const Value* room = why.details() ? why.details()->find("available_bytes") : nullptr;
-  if (room) machine_bytes = room->as_int();
+  if (room && room->is_integer()) machine_bytes = room->as_int();
   return std::move(*this);
 }
 
 std::string to_text(const Refusal& r) {
-  constexpr int64_t kWorthTelling = 64 * MiB;
   std::string text = fmt::format("{} needs {} in pool '{}': ", r.wanted_by, format_bytes(r.needed_bytes), r.pool);
   text += r.reason.empty() ? fmt::format("{} of {} free", format_bytes(r.available_bytes()),
                                          format_bytes(r.budget_bytes))
                            : r.reason;
   if (!r.holders.empty()) text += "; held by " + words_of(r.holders, 4);
-  if (r.others_bytes >= kWorthTelling) text += "; other programs hold " + format_bytes(r.others_bytes);
   if (!r.could_leave.empty()) text += "; could leave: " + words_of(r.could_leave, 4);
-  const bool is_for_others = r.needed_bytes <= r.available_bytes() + r.others_bytes;
-  if (!r.reason.empty() || (r.others_bytes >= kWorthTelling && is_for_others)) {
-    return text + ". Close other programs, unload a model or use a smaller one";
-  }
+  if (!r.reason.empty()) return text + ". Close other programs, unload a model or use a smaller one";
   return text + (r.needed_bytes > r.budget_bytes ? ". Choose a smaller model or context, or raise memory.budget"
                                                  : ". Unload a model, use a smaller context, or raise memory.budget");
 }

@@ -127,9 +127,24 @@ std::shared_ptr<void> Neighbours::add(Lease lease, std::string pool, PoolKind ki
 }
 
 void Neighbours::look() {
+  struct Seen {
+    const Entry* entry;
+    int pid;
+    PoolKind kind;
+    int64_t used_bytes = 0;
+  };
+  std::lock_guard looking(use_mutex_);
+  std::vector<Seen> seen;
+  {
+    std::lock_guard lock(mutex_);
+    for (const Entry& entry : entries_) seen.push_back({&entry, entry.pid, entry.kind});
+  }
+  for (Seen& one : seen) one.used_bytes = use_.tree_bytes(one.pid, one.kind);
   std::lock_guard lock(mutex_);
   for (Entry& entry : entries_) {
-    entry.used_bytes = use_.tree_bytes(entry.pid, entry.kind);
+    const auto found = std::ranges::find_if(seen, [&](const Seen& one) { return one.entry == &entry; });
+    if (found == seen.end() || found->pid != entry.pid) continue;
+    entry.used_bytes = found->used_bytes;
     entry.peak_bytes = std::max(entry.peak_bytes, entry.used_bytes);
     if (entry.used_bytes <= entry.promised_bytes || std::exchange(entry.was_warned, true)) continue;
     log::warn("{} uses {}, more than the {} it reserved", entry.name, format_bytes(entry.used_bytes),
@@ -137,13 +152,15 @@ void Neighbours::look() {
   }
 }
 
-int64_t Neighbours::promised_bytes(std::string_view pool) const {
+DeviceAccount::Promise Neighbours::promise(std::string_view pool) const {
   std::lock_guard lock(mutex_);
-  int64_t bytes = 0;
+  DeviceAccount::Promise sum;
   for (const Entry& entry : entries_) {
-    if (entry.pool == pool) bytes += std::max<int64_t>(entry.promised_bytes - entry.used_bytes, 0);
+    if (entry.pool != pool) continue;
+    sum.bytes += entry.promised_bytes;
+    sum.taken_bytes += std::min(entry.promised_bytes, entry.used_bytes);
   }
-  return bytes;
+  return sum;
 }
 
 std::vector<Neighbours::Neighbour> Neighbours::list() const {

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "governor/budget/budget.h"
+#include "governor/budget/device_account.h"
 #include "machine/root.h"
 
 namespace hearth::governor {
@@ -60,8 +61,8 @@ class Neighbours {
   std::shared_ptr<void> add(Lease lease, std::string pool, PoolKind kind, std::string name, int pid);
   /// Reads what each uses now, and logs who went beyond its promise.
   void look();
-  /// Promised of a pool and not yet taken, by the last look.
-  int64_t promised_bytes(std::string_view pool) const;
+  /// What is promised of a pool, and what of it was taken by the last look.
+  DeviceAccount::Promise promise(std::string_view pool) const;
   std::vector<Neighbour> list() const;
 
  private:
@@ -69,8 +70,9 @@ class Neighbours {
     PoolKind kind = PoolKind::kHost;
     Lease lease;
   };
-  mutable std::mutex mutex_;
+  std::mutex use_mutex_;  // taken first; held while the driver's tool answers
   ProcessUse use_;
+  mutable std::mutex mutex_;
   std::list<Entry> entries_;
 };
 

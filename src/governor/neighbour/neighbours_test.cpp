@@ -59,14 +59,16 @@ TEST(Neighbours, WhatIsPromisedAndNotTakenCountsUntilTheHandleGoes) {
   Neighbours neighbours(machine.root());
   std::shared_ptr<void> held = neighbours.add(*budget.take(100 * MiB, "trainer"), "host", PoolKind::kHost,
                                               "trainer", 10);
-  EXPECT_EQ(neighbours.promised_bytes("host"), 100 * MiB);
-  EXPECT_EQ(neighbours.promised_bytes("cuda:0"), 0);
+  const auto promise = [&] { return neighbours.promise("host"); };
+  EXPECT_EQ(promise().bytes, 100 * MiB);
+  EXPECT_EQ(promise().taken_bytes, 0);
+  EXPECT_EQ(neighbours.promise("cuda:0").bytes, 0);
   neighbours.look();
-  EXPECT_EQ(neighbours.promised_bytes("host"), 70 * MiB);
+  EXPECT_EQ(promise().taken_bytes, 30 * MiB);
   EXPECT_FALSE(neighbours.list()[0].was_warned);
   put_process(machine, 10, 130, "");
   neighbours.look();
-  EXPECT_EQ(neighbours.promised_bytes("host"), 0);
+  EXPECT_EQ(promise().taken_bytes, 100 * MiB) << "what it takes beyond is nobody's promise";
   EXPECT_TRUE(neighbours.list()[0].was_warned);
   EXPECT_EQ(budget.leased_bytes(), 100 * MiB);
   held.reset();

@@ -65,7 +65,7 @@ bool Evictor::make_room(int64_t bytes, const std::string& but, const std::string
     unused += resident.unused_bytes;
   }
   // Enough in the budget means that the machine itself is short: whatever leaves helps a little.
-  const int64_t short_by = bytes - budget_.free_bytes(), missing = std::max<int64_t>(short_by, 1);
+  const int64_t short_by = bytes - budget_.headroom_bytes(), missing = std::max<int64_t>(short_by, 1);
   if (unused >= missing && shrink_all(short_by > 0 ? short_by : bytes, /*with_cached=*/false, but) > 0) return true;
   std::vector<size_t> leaving = choose_leaving(seen.all, missing);
   if (leaving.empty()) {  // everybody who may go is not enough: with what the others can spare it may be

@@ -137,6 +137,15 @@ TEST(Evictor, WhoAsksKeepsItsOwn) {
   EXPECT_TRUE(pool.fits(10, "other"));
 }
 
+TEST(Evictor, WhatOthersTookOfTheMemoryMustComeFromSomebody) {
+  Pool pool({{.name = "old", .bytes = 30, .idle_s = 9}, {.name = "new", .bytes = 30, .idle_s = 5}});
+  pool.budget.set_room([&] { return Budget::Room{100 - 80 - pool.budget.leased_bytes(), 80}; });
+  EXPECT_FALSE(pool.fits(25));
+  EXPECT_EQ(pool.table.said, Names{}) << "a hopeless wish costs nobody anything";
+  EXPECT_TRUE(pool.fits(10));
+  EXPECT_EQ(pool.table.said, (Names{"left old", "left new"}));
+}
+
 TEST(Evictor, SaysWhatCouldBeHad) {
   Pool pool({{.name = "busy", .bytes = 60, .is_busy = true, .unused_bytes = 5, .cached_bytes = 10},
              {.name = "idle", .bytes = 40, .idle_s = 9}});

@@ -1,4 +1,4 @@
-// Random numbers against torch, numpy and torchsde, bit for bit (tests/golden/make_sampling.py, part noise), and Philox
+// Random numbers against torch, numpy and torchsde, bit for bit (tests/golden/sampling/make_noise.py), and Philox
 // against its authors' known answers and numbers a CUDA device gave.
 #include "ops/random/noise.h"
 

@@ -1,4 +1,4 @@
-// Guidance end to end against ComfyUI's own samplers.py (tests/golden/make_sampling.py, part guidance): the scenarios
+// Guidance end to end against ComfyUI's own samplers.py (tests/golden/sampling/make_guidance.py): the scenarios
 // are read from the golden, the UNet is a formula that both sides have.
 #include "runtime/diffuse/sampling/guidance.h"
 
@@ -33,7 +33,7 @@ Tensor input(const std::string& name) {
   return tensor;
 }
 
-/// The UNet of make_sampling.py: what it gives depends on place, timestep, text, sizes and appended channels.
+/// The UNet of make_guidance.py: what it gives depends on place, timestep, text, sizes and appended channels.
 class AnalyticUnet final : public NoisePredictor {
  public:
   explicit AnalyticUnet(int64_t max_rows) : max_rows_(max_rows) {}

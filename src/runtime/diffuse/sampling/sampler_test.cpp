@@ -1,5 +1,5 @@
-// Every sampler with every scheduler on a denoiser of closed form against ComfyUI's own (tests/golden/make_sampling.py,
-// part samplers): at most 1e-5 off where nothing is random, 1e-4 where noise is added.
+// Every sampler with every scheduler on a denoiser of closed form against ComfyUI's own
+// (tests/golden/sampling/make_samplers.py): at most 1e-5 off where nothing is random, 1e-4 where noise is added.
 #include "runtime/diffuse/sampling/sampler.h"
 
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-// Sigma tables, schedules and sigma nodes against ComfyUI (tests/golden/make_sampling.py, part schedules).
+// Sigma tables, schedules and sigma nodes against ComfyUI (tests/golden/sampling/make_schedules.py).
 #include "runtime/diffuse/sampling/schedule.h"
 
 #include <gtest/gtest.h>

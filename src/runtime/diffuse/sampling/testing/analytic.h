@@ -1,5 +1,5 @@
 // A denoiser with a closed form: the posterior mean of a mixture of three Gaussians, with and without a prompt. The
-// same formulas, in double precision, as tests/golden/make_sampling.py.
+// same formulas, in double precision, as tests/golden/sampling/make_samplers.py.
 #pragma once
 #include <array>
 #include <cmath>
