@@ -47,7 +47,7 @@ FLAGS = {
                   "--device", "--load-only", "--quality", "--text", "--chunk", "--kl-tokens", "--json"},
     "bench disk": {"--help", "-h", "--block", "--depth", "--buffers", "--dd", "--json"},
     "top": {"--help", "-h", "--once", "--json", "--interval", "--port"},
-    "reserve": {"--help", "-h", "--name", "--wait", "--port"},
+    "reserve": {"--help", "-h", "--name", "--pool", "--port", "--wait"},
 }
 SUBCOMMANDS = {"": {"serve", "chat", "imagine", "workflow", "plan", "pull", "models", "doctor", "info", "config",
                     "top", "reserve", "bench"},

@@ -24,6 +24,9 @@ class Allocator {
     return allocate(bytes, holder);
   }
 
+  /// Whether that many bytes could be had now, in however many parts; the refusal if not. Takes nothing.
+  virtual Result<void> may_allocate(int64_t /*bytes*/, std::string_view /*holder*/) { return {}; }
+
   /// Accounts for bytes a driver or library took unasked, for as long as the reference lives; gives no memory.
   virtual Result<StorageRef> book(int64_t bytes, std::string_view holder) = 0;
 

@@ -213,6 +213,11 @@ Result<StorageRef> LeasedAllocator::allocate_untouched(int64_t bytes, std::strin
   return storage;
 }
 
+Result<void> LeasedAllocator::may_allocate(int64_t bytes, std::string_view holder) {
+  if (Result<Lease> lease = budget_.take(bytes, holder); !lease) return Unexpected(lease.error());
+  return look(bytes, holder);
+}
+
 // A device's memory is not there before its driver answers; the host's pages come later.
 Result<std::byte*> LeasedAllocator::in_one_piece(int64_t bytes, int64_t whole) {
   if (device_.kind == DeviceKind::kCpu) return raw_allocate(device_, bytes);

@@ -146,6 +146,7 @@ class LeasedAllocator final : public Allocator, private StorageOwner {
   Device device() const override { return device_; }
   Result<StorageRef> allocate(int64_t bytes, std::string_view holder) override;
   Result<StorageRef> allocate_untouched(int64_t bytes, std::string_view holder) override;
+  Result<void> may_allocate(int64_t bytes, std::string_view holder) override;
   Result<StorageRef> book(int64_t bytes, std::string_view holder) override;
   Budget& budget() { return budget_; }
 

@@ -175,6 +175,14 @@ TEST(LeasedAllocator, ARefusalOfTheMachineSaysWhatTheMachineWouldGive) {
   EXPECT_EQ(numbers.at("available_bytes").as_int(), 100 * MiB) << "not what the account has left";
   EXPECT_EQ(numbers.at("machine_bytes").as_int(), 100 * MiB);
   EXPECT_EQ(numbers.at("budget_bytes").as_int(), GiB);
+  EXPECT_EQ(numbers.at("leased_bytes").as_int(), 0) << "what is refused is not held";
+
+  EXPECT_TRUE(memory.may_allocate(100 * MiB, "model large"));
+  const Result<void> whole = memory.may_allocate(101 * MiB, "model large");
+  ASSERT_FALSE(whole);
+  EXPECT_EQ(whole.error().details()->at("wanted_by").as_string(), "model large");
+  EXPECT_EQ(memory.may_allocate(2 * GiB, "model huge").error().details()->find("machine_bytes"), nullptr);
+  EXPECT_EQ(budget.leased_bytes(), 0);
 }
 
 TEST(LeasedAllocator, UntouchedMemoryIsLeasedAtOnceAndResidentAsItIsFilled) {

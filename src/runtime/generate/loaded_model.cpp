@@ -133,7 +133,7 @@ void LoadedModel::lease_text(const MakeRoom& make_room) {
 void LoadedModel::take_memory(const LanguageModel& sized) {
   Allocator& memory = memory_.models;
   // The whole of it first, so that a refusal is about the model and nothing is begun in vain.
-  memory.book(sizes_.total_bytes(), "model " + name()).value();
+  memory.may_allocate(sizes_.total_bytes(), "model " + name()).value();
   slab_ = memory.allocate_untouched(sizes_.weights_bytes, "weights " + name()).value();
   StorageRef state = memory.allocate_untouched(sizes_.state_bytes, "state " + name()).value();
   StorageRef arena = memory.allocate_untouched(sizes_.arena_bytes, "arena " + name()).value();
