@@ -3,6 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <thread>
+
 #include "core/base/units.h"
 
 namespace hearth::governor {
@@ -93,6 +96,33 @@ TEST_F(Device, WhatOthersHeldBeforeAPromiseIsNotTakenOfIt) {
   EXPECT_EQ(room(), 28 * GiB);
   EXPECT_EQ(account_.budget().others_bytes(), 30 * GiB);
   account_.set_promised({});
+}
+
+// Leases, promises and looks from many threads: nobody gets what another holds.
+TEST(DeviceFromManyThreads, IsNeverOverdrawn) {
+  std::atomic<int64_t> taken{0}, most{0};
+  DeviceAccount account("cuda:0", 0, [&] { return DeviceAccount::Memory{100 * GiB, 100 * GiB - taken}; });
+  const auto work = [&](int64_t bytes) {
+    for (int i = 0; i < 200; ++i) {
+      const Result<Lease> lease = account.budget().take(bytes, "weights");
+      if (!lease) continue;
+      const int64_t now = taken += bytes;
+      for (int64_t seen = most; now > seen && !most.compare_exchange_weak(seen, now);) {
+      }
+      EXPECT_GE(account.budget().others_bytes(), 0);
+      taken -= bytes;
+    }
+  };
+  std::vector<std::thread> threads;
+  for (const int64_t bytes : {20 * GiB, 30 * GiB, 50 * GiB, 60 * GiB}) threads.emplace_back(work, bytes);
+  for (int i = 0; i < 200; ++i) {
+    account.set_promised([] { return DeviceAccount::Promise{}; });
+    account.set_promised({});
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_GT(most, 0);
+  EXPECT_LE(most, 98 * GiB);
+  EXPECT_EQ(account.budget().leased_bytes(), 0);
 }
 
 TEST_F(Device, ALostDeviceIsNoWantOfMemory) {
