@@ -249,8 +249,7 @@ void MemoryKeeper::look_at_neighbours() {
 // Of the machine's memory, what is leased and not taken yet.
 int64_t MemoryKeeper::promised() {
   look_at_neighbours();
-  const governor::DeviceAccount::Promise others = neighbours_.promise(host_budget().pool());
-  return others.bytes - others.taken_bytes + host_budget().untouched_bytes();
+  return neighbours_.promise(host_budget().pool()).left_bytes() + host_budget().untouched_bytes();
 }
 
 }  // namespace hearth::app

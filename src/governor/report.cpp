@@ -28,7 +28,7 @@ Value of(const PoolReport& pool) {
                         {"reserve_bytes", pool.reserve_bytes},
                         {"leased_bytes", pool.leased_bytes},
                         {"others_bytes", pool.others_bytes},
-                        {"free_bytes", std::max<int64_t>(pool.budget_bytes - pool.leased_bytes, 0)},
+                        {"free_bytes", pool.free_bytes},
                         {"peak_leased_bytes", pool.peak_bytes},
                         {"leases", std::move(leases)},
                         {"evictions", pool.counts.evictions},
@@ -80,6 +80,13 @@ Value list_of(const std::vector<T>& items) {
   return list;
 }
 
+// A device that does not answer has nothing to give; the rest of the report is true all the same.
+int64_t free_bytes_of(const Budget& budget) try {
+  return budget.free_bytes();
+} catch (const Error&) {
+  return 0;
+}
+
 std::string sample(std::string_view name, std::string_view type, std::string_view help, double value) {
   return fmt::format("# HELP {} {}\n# TYPE {} {}\n{} {}\n", name, help, name, type, name, value);
 }
@@ -112,8 +119,8 @@ std::string pool_samples(const std::vector<PoolReport>& pools) {
 PoolReport report_on(Budget& budget, int64_t physical_bytes, int64_t reserve_bytes) {
   return {.name = budget.pool(), .physical_bytes = physical_bytes, .budget_bytes = budget.limit_bytes(),
           .reserve_bytes = reserve_bytes, .leased_bytes = budget.leased_bytes(), .peak_bytes = budget.peak_bytes(),
-          .others_bytes = budget.others_bytes(), .holders = budget.holdings(), .counts = budget.journal().counts(),
-          .events = budget.journal().entries()};
+          .free_bytes = free_bytes_of(budget), .others_bytes = budget.others_bytes(), .holders = budget.holdings(),
+          .counts = budget.journal().counts(), .events = budget.journal().entries()};
 }
 
 Value to_value(const Report& r) {

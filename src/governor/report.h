@@ -17,6 +17,7 @@ struct PoolReport {
   std::string gpu;               // PCI address of the GPU whose memory it is or shares; "" without one
   int64_t physical_bytes = 0;    // 0: unknown
   int64_t budget_bytes = 0, reserve_bytes = 0, leased_bytes = 0, peak_bytes = 0;
+  int64_t free_bytes = 0;        // what a lease could have
   int64_t others_bytes = 0;      // taken without a lease, where that is known: on a GPU with memory of its own
   std::vector<Holding> holders;  // largest first
   Journal::Counts counts;

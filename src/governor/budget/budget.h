@@ -25,6 +25,12 @@ namespace hearth::governor {
 
 class Budget;
 
+/// What is leased of a pool for other programs, and what of it they are known to have taken.
+struct Promise {
+  int64_t bytes = 0, taken_bytes = 0;
+  int64_t left_bytes() const { return bytes - taken_bytes; }
+};
+
 /// Bytes held from a Budget; given back when this goes away. Movable, one owner.
 class Lease {
  public:

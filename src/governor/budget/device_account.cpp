@@ -22,7 +22,7 @@ void DeviceAccount::set_promised(std::function<Promise()> promised) {
   promised_ = std::move(promised);
 }
 
-DeviceAccount::Promise DeviceAccount::promise() const {
+Promise DeviceAccount::promise() const {
   std::lock_guard lock(promised_mutex_);
   return promised_ ? promised_() : Promise();
 }

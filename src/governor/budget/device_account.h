@@ -15,10 +15,6 @@ class DeviceAccount {
   struct Memory {
     int64_t total_bytes = 0, free_bytes = 0;
   };
-  /// What is leased for other programs, and what of it they are known to have taken.
-  struct Promise {
-    int64_t bytes = 0, taken_bytes = 0;
-  };
 
   /// `read` asks the driver, from any thread, and throws Error{kDevice} where it fails, as every lease then does.
   /// `configured_bytes` 0: as much as there is. A fiftieth of the memory is left alone: what a driver takes unasked.

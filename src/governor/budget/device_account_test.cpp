@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "core/base/units.h"
+#include "governor/report.h"
 
 namespace hearth::governor {
 namespace {
@@ -50,6 +51,10 @@ TEST_F(Device, WhatOthersHoldIsNotOurs) {
   EXPECT_EQ(numbers.at("budget_bytes").as_int(), 98 * GiB);
   EXPECT_EQ(numbers.at("holders").size(), 2u) << "who was refused holds nothing";
 
+  const PoolReport report = report_on(account_.budget(), account_.total_bytes(), account_.reserve_bytes());
+  EXPECT_EQ(report.free_bytes, 7 * GiB) << "not what the budget alone would allow";
+  EXPECT_EQ(report.others_bytes, 60 * GiB);
+
   memory_.free_bytes += 60 * GiB;
   EXPECT_TRUE(account_.budget().take(8 * GiB, "weights more")) << "they ended";
 }
@@ -72,7 +77,7 @@ TEST_F(Device, WhatIsThereAlreadyNeedsNoRoom) {
 TEST_F(Device, WhatIsPromisedIsKeptUntilItIsTaken) {
   const Lease promised = *account_.budget().take(40 * GiB, "reserved for trainer");
   int64_t seen = 0;
-  account_.set_promised([&] { return DeviceAccount::Promise{40 * GiB, seen}; });
+  account_.set_promised([&] { return Promise{40 * GiB, seen}; });
   EXPECT_EQ(room(), 58 * GiB);
   memory_.free_bytes -= 25 * GiB;
   EXPECT_EQ(room(), 58 * GiB) << "nobody has said yet who took it";
@@ -92,7 +97,7 @@ TEST_F(Device, WhatIsPromisedIsKeptUntilItIsTaken) {
 TEST_F(Device, WhatOthersHeldBeforeAPromiseIsNotTakenOfIt) {
   memory_.free_bytes -= 30 * GiB;
   const Lease promised = *account_.budget().take(40 * GiB, "reserved for trainer");
-  account_.set_promised([] { return DeviceAccount::Promise{40 * GiB, 0}; });
+  account_.set_promised([] { return Promise{40 * GiB, 0}; });
   EXPECT_EQ(room(), 28 * GiB);
   EXPECT_EQ(account_.budget().others_bytes(), 30 * GiB);
   account_.set_promised({});
@@ -116,7 +121,7 @@ TEST(DeviceFromManyThreads, IsNeverOverdrawn) {
   std::vector<std::thread> threads;
   for (const int64_t bytes : {20 * GiB, 30 * GiB, 50 * GiB, 60 * GiB}) threads.emplace_back(work, bytes);
   for (int i = 0; i < 200; ++i) {
-    account.set_promised([] { return DeviceAccount::Promise{}; });
+    account.set_promised([] { return Promise{}; });
     account.set_promised({});
   }
   for (std::thread& thread : threads) thread.join();
@@ -134,6 +139,7 @@ TEST_F(Device, ALostDeviceIsNoWantOfMemory) {
     EXPECT_EQ(e.code(), Code::kDevice);
   }
   EXPECT_EQ(account_.budget().others_bytes(), 0) << "whoever only looks goes on";
+  EXPECT_EQ(report_on(account_.budget(), 0, 0).free_bytes, 0);
   EXPECT_EQ(account_.budget().leased_bytes(), 0);
   EXPECT_TRUE(account_.budget().holdings().empty());
 }

@@ -152,9 +152,9 @@ void Neighbours::look() {
   }
 }
 
-DeviceAccount::Promise Neighbours::promise(std::string_view pool) const {
+Promise Neighbours::promise(std::string_view pool) const {
   std::lock_guard lock(mutex_);
-  DeviceAccount::Promise sum;
+  Promise sum;
   for (const Entry& entry : entries_) {
     if (entry.pool != pool) continue;
     sum.bytes += entry.promised_bytes;

@@ -14,7 +14,6 @@
 #include <vector>
 
 #include "governor/budget/budget.h"
-#include "governor/budget/device_account.h"
 #include "machine/root.h"
 
 namespace hearth::governor {
@@ -62,7 +61,7 @@ class Neighbours {
   /// Reads what each uses now, and logs who went beyond its promise.
   void look();
   /// What is promised of a pool, and what of it was taken by the last look.
-  DeviceAccount::Promise promise(std::string_view pool) const;
+  Promise promise(std::string_view pool) const;
   std::vector<Neighbour> list() const;
 
  private:

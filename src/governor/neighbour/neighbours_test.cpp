@@ -16,6 +16,15 @@ void put_process(machine::testing::Recording& machine, int pid, int64_t mib, con
   machine.put(folder + "/task/" + std::to_string(pid) + "/children", children);
 }
 
+// Process 10 with 1 MiB of its own, its child 11 with 20, and what the driver's tool says.
+struct ParentAndChild : machine::testing::Recording {
+  explicit ParentAndChild(const std::string& on_gpus) {
+    put_process(*this, 10, 1, "11 ");
+    put_process(*this, 11, 20, "");
+    answer({"nvidia-smi", "--query-compute-apps=pid,used_memory,gpu_bus_id", "--format=csv,noheader,nounits"}, on_gpus);
+  }
+};
+
 TEST(Neighbours, ATreeIsItsProcessesTogether) {
   machine::testing::Recording machine;
   put_process(machine, 10, 1, "11 12 ");
@@ -30,22 +39,15 @@ TEST(Neighbours, ATreeIsItsProcessesTogether) {
 
 // What the driver holds is in nobody's resident bytes, and on such a machine it is gone from the host all the same.
 TEST(Neighbours, WhereTheGpuSharesTheMemoryWhatTheDriverHoldsForThemCountsToo) {
-  machine::testing::Recording machine;
-  put_process(machine, 10, 1, "11 ");
-  put_process(machine, 11, 20, "");
-  machine.answer({"nvidia-smi", "--query-compute-apps=pid,used_memory,gpu_bus_id", "--format=csv,noheader,nounits"},
-                 "11, 5000, 0000000F:01:00.0\n77, 900, 0000000F:01:00.0\n10, [N/A], 0000000F:01:00.0\n");
+  const ParentAndChild machine("11, 5000, 0000000F:01:00.0\n77, 900, 0000000F:01:00.0\n10, [N/A], 0000000F:01:00.0\n");
   ProcessUse use(machine.root());
   EXPECT_EQ(use.tree_bytes(10, PoolKind::kShared), 5021 * MiB);
   EXPECT_EQ(use.tree_bytes(10, PoolKind::kHost), 21 * MiB) << "a card's memory is its own";
 }
 
 TEST(Neighbours, OfACardOnlyWhatTheDriverHoldsOnThatCardCounts) {
-  machine::testing::Recording machine;
-  put_process(machine, 10, 1, "11 ");
-  put_process(machine, 11, 20, "");
-  machine.answer({"nvidia-smi", "--query-compute-apps=pid,used_memory,gpu_bus_id", "--format=csv,noheader,nounits"},
-                 "11, 5000, 00000000:0A:00.0\n11, 300, 00000000:C1:00.0\n10, 7, 00000000:0A:00.0\n77, 9, broken\n");
+  const ParentAndChild machine("11, 5000, 00000000:0A:00.0\n11, 300, 00000000:C1:00.0\n10, 7, 00000000:0A:00.0\n"
+                               "77, 9, broken\n");
   EXPECT_EQ(ProcessUse(machine.root(), "0000:0a:00.0").tree_bytes(10, PoolKind::kDevice), 5007 * MiB);
   EXPECT_EQ(ProcessUse(machine.root(), "0000:c1:00.0").tree_bytes(10, PoolKind::kDevice), 300 * MiB);
   EXPECT_EQ(ProcessUse(machine.root()).tree_bytes(10, PoolKind::kDevice), 5307 * MiB) << "no address: any card";
